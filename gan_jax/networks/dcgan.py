@@ -1,0 +1,143 @@
+"""Deep convolutional networks for square pictures of 8 to 128 pixels.
+
+Source: Radford, Metz and Chintala, "Unsupervised Representation Learning with Deep Convolutional
+GANs", 2016. Conditional generators concatenate an embedding of the label to the latents;
+conditional discriminators add a projection (Miyato and Koyama, "cGANs with Projection
+Discriminator", 2018).
+
+Both networks have `width` channels at half the full resolution, and double them with every halving
+down to 4×4: at 64 pixels and width 64 these are the paper's 64, 128, 256 and 512.
+
+`norm` is "batch", "spectral" (Miyato et al., 2018) or "none".
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from gan_jax.networks.layers import Conv, Dense, Dtype, Embed, Initializer, batch_norm
+
+RESOLUTIONS = (8, 16, 32, 64, 128)
+NORMS = ("batch", "spectral", "none")
+
+
+def _widths(resolution: int, width: int, norm: str) -> list[int]:
+    """Channel counts from 4×4 up to half the resolution."""
+    if resolution not in RESOLUTIONS:
+        raise ValueError(f"a DCGAN makes pictures of {RESOLUTIONS} pixels, not {resolution}")
+    if norm not in NORMS:
+        raise ValueError(f"unknown norm {norm!r}: one of {', '.join(NORMS)}")
+    halvings = resolution.bit_length() - 3  # from the full resolution down to 4
+    return [width * 2**i for i in reversed(range(halvings))]
+
+
+def _kernel_init(norm: str) -> Initializer:
+    """The paper's N(0, 0.02²) where a norm sets the scale, otherwise one that keeps it."""
+    return nn.initializers.he_normal() if norm == "none" else nn.initializers.normal(0.02)
+
+
+class Generator(nn.Module):
+    """Latents [B, latent_dim] to pictures [B, resolution, resolution, channels] in (−1, 1).
+
+    Raises:
+        ValueError: an unknown norm, or a resolution that is not a power of 2 from 8 to 128.
+    """
+
+    resolution: int = 32
+    channels: int = 3
+    width: int = 64
+    norm: str = "batch"
+    num_classes: int | None = None
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        z: Float[Array, "b z"],
+        label: Int[Array, " b"] | None = None,
+        *,
+        train: bool = False,
+        axis_name: str | None = None,
+    ) -> Float[Array, "b h w c"]:
+        widths = _widths(self.resolution, self.width, self.norm)
+        spectral = self.norm == "spectral"
+        options = {
+            "spectral": spectral,
+            "use_bias": self.norm != "batch",
+            "kernel_init": _kernel_init(self.norm),
+            "dtype": self.dtype,
+        }
+
+        def activation(x, i):
+            if self.norm == "batch":
+                x = batch_norm(train, axis_name, self.dtype, name=f"norm_{i}")(x)
+            return nn.relu(x)
+
+        if self.num_classes is not None:
+            embedding = Embed(self.num_classes, z.shape[-1], spectral=spectral, name="label")
+            z = jnp.concatenate([z, embedding(label, train)], axis=-1)
+        x = Dense(4 * 4 * widths[0], **options, name="dense")(z, train)
+        x = activation(x.reshape(-1, 4, 4, widths[0]), 0)
+        for i, width in enumerate(widths[1:], start=1):
+            x = activation(Conv(width, "up", **options, name=f"up_{i}")(x, train), i)
+        x = Conv(self.channels, "up", **options | {"use_bias": True}, name="image")(x, train)
+        return jnp.tanh(x.astype(jnp.float32))
+
+
+class Discriminator(nn.Module):
+    """Pictures [B, resolution, resolution, channels] to logits [B].
+
+    The first layer has no batch norm, as in the paper. Gradient penalties need a norm other than
+    "batch".
+
+    Raises:
+        ValueError: an unknown norm, a resolution that is not a power of 2 from 8 to 128, or
+            pictures of another resolution.
+    """
+
+    resolution: int = 32
+    width: int = 64
+    norm: str = "none"
+    num_classes: int | None = None
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "b h w c"],
+        label: Int[Array, " b"] | None = None,
+        *,
+        train: bool = False,
+        axis_name: str | None = None,
+    ) -> Float[Array, " b"]:
+        widths = _widths(self.resolution, self.width, self.norm)
+        if x.shape[1:3] != (self.resolution, self.resolution):
+            raise ValueError(
+                f"a discriminator for {self.resolution}×{self.resolution} pixels cannot judge "
+                f"pictures of {x.shape[1]}×{x.shape[2]}"
+            )
+        spectral = self.norm == "spectral"
+        options = {
+            "spectral": spectral,
+            "kernel_init": _kernel_init(self.norm),
+            "dtype": self.dtype,
+        }
+        for i, width in enumerate(reversed(widths)):
+            normed = self.norm == "batch" and i > 0
+            x = Conv(width, "down", **options, use_bias=not normed, name=f"down_{i}")(x, train)
+            if normed:
+                x = batch_norm(train, axis_name, self.dtype, name=f"norm_{i}")(x)
+            x = nn.leaky_relu(x, 0.2)
+        x = x.reshape(x.shape[0], -1)
+        logits = Dense(1, **options, name="logit")(x, train)[:, 0].astype(jnp.float32)
+        if self.num_classes is not None:
+            embedding = Embed(
+                self.num_classes,
+                x.shape[-1],
+                spectral=spectral,
+                init=nn.initializers.normal(0.02),
+                name="label",
+            )
+            projection = embedding(label, train) * x.astype(jnp.float32)
+            logits += jnp.sum(projection, axis=-1)
+        return logits

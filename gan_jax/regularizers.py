@@ -1,0 +1,134 @@
+"""Regularisers of the critic: gradient penalties, and weight clipping.
+
+A penalty is called as `penalty(critic, real, fake, key)` and returns a scalar to add to the
+discriminator's loss. `critic` maps a batch `[B, …]` to logits `[B]`; `real` and `fake` are batches
+of equal shape. Penalties are pytrees whose leaves are their weights, so that these can be traced,
+scheduled and vmapped. All are averages over examples, and all draws are keyed by the global example
+index, so N devices equal one.
+
+The gradient of the *sum* of logits holds each example's own gradient only where the critic treats
+examples apart. It does not under batch norm: `Adversarial` refuses that combination.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jaxtyping import Array, Float, Key
+
+from gan_jax import parallel
+
+Critic = Callable[[Array], Float[Array, " b"]]
+"""Maps a batch to logits. If the batch is one device's part of a larger one, the critic has an
+attribute `axis_name` that says over which axis."""
+
+Scalar = Float[Array, ""]
+Weight = float | Float[Array, ""]
+
+
+def _input_gradients(critic: Critic, x: Array) -> Float[Array, "b features"]:
+    """∇ₓ critic(x) of every example, flattened, in float32."""
+    gradients = jax.grad(lambda x: jnp.sum(critic(x)))(x)
+    return gradients.reshape(x.shape[0], -1).astype(jnp.float32)
+
+
+def _squared_norms(gradients: Float[Array, "b features"]) -> Float[Array, " b"]:
+    return jnp.sum(jnp.square(gradients), axis=-1)
+
+
+def _norms(gradients: Float[Array, "b features"]) -> Float[Array, " b"]:
+    """Euclidean norms, with gradient 0 instead of NaN where the norm is 0."""
+    squared = _squared_norms(gradients)
+    positive = squared > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
+
+
+class R1(struct.PyTreeNode):
+    """γ/2 · E‖∇ₓ D(x)‖² at real examples: the squared norm sums over an example's pixels.
+
+    Source: Mescheder et al., "Which Training Methods for GANs do actually Converge?", 2018, eq. 9.
+    """
+
+    gamma: Weight = 1.0
+
+    def __call__(self, critic: Critic, real: Array, fake: Array, key: Key[Array, ""]) -> Scalar:
+        return 0.5 * self.gamma * jnp.mean(_squared_norms(_input_gradients(critic, real)))
+
+
+class R2(struct.PyTreeNode):
+    """γ/2 · E‖∇ₓ D(x)‖² at generated examples.
+
+    Source: Mescheder et al., "Which Training Methods for GANs do actually Converge?", 2018, eq. 10.
+    """
+
+    gamma: Weight = 1.0
+
+    def __call__(self, critic: Critic, real: Array, fake: Array, key: Key[Array, ""]) -> Scalar:
+        return 0.5 * self.gamma * jnp.mean(_squared_norms(_input_gradients(critic, fake)))
+
+
+class WassersteinGP(struct.PyTreeNode):
+    """λ · E(‖∇ₓ D(x̂)‖ − 1)² at x̂ = x + α(G(z) − x), with one α ~ U(0, 1) per example.
+
+    Source: Gulrajani et al., "Improved Training of Wasserstein GANs", 2017, eq. 3 (λ = 10).
+    """
+
+    weight: Weight = 10.0
+
+    def __call__(self, critic: Critic, real: Array, fake: Array, key: Key[Array, ""]) -> Scalar:
+        n = real.shape[0]
+        alpha = parallel.per_example(jax.random.uniform, key, n, _axis_name(critic))
+        alpha = alpha.reshape(n, *[1] * (real.ndim - 1)).astype(real.dtype)
+        between = real + alpha * (fake - real)
+        return self.weight * jnp.mean(jnp.square(_norms(_input_gradients(critic, between)) - 1))
+
+
+class DRAGAN(struct.PyTreeNode):
+    """λ · E(‖∇ₓ D(x̂)‖ − 1)² at x̂ = x + ½·std(x)·u, with u ~ U(0, 1) of the shape of x.
+
+    std(x) is one number: over all pixels of all real examples of the (global) batch.
+
+    Source: Kodali et al., "On Convergence and Stability of GANs", 2017, §2.3, and its published
+    code (λ = 10).
+    """
+
+    weight: Weight = 10.0
+
+    def __call__(self, critic: Critic, real: Array, fake: Array, key: Key[Array, ""]) -> Scalar:
+        axis_name = _axis_name(critic)
+        center = parallel.mean(jnp.mean(real), axis_name)
+        std = jnp.sqrt(parallel.mean(jnp.mean(jnp.square(real - center)), axis_name))
+        noise = parallel.per_example(
+            lambda k: jax.random.uniform(k, real.shape[1:], real.dtype), key, len(real), axis_name
+        )
+        nearby = real + 0.5 * std * noise
+        return self.weight * jnp.mean(jnp.square(_norms(_input_gradients(critic, nearby)) - 1))
+
+
+def _axis_name(critic: Critic) -> str | None:
+    return getattr(critic, "axis_name", None)
+
+
+def clip_weights(limit: float) -> optax.GradientTransformation:
+    """Keeps every parameter in [−limit, limit]: the critic of the original Wasserstein GAN.
+
+    Chain it last: `optax.chain(optax.rmsprop(5e-5), clip_weights(0.01))`. It changes the update so
+    that the updated parameters are the clipped ones, up to rounding in the last place.
+
+    Source: Arjovsky et al., "Wasserstein GAN", 2017, algorithm 1, line 7 (limit = 0.01).
+
+    Raises:
+        ValueError: if `limit` is not positive, or `update` is called without parameters.
+    """
+    if limit <= 0:
+        raise ValueError(f"clip_weights needs a positive limit, not {limit}")
+
+    def update(updates, state, params=None):
+        if params is None:
+            raise ValueError("clip_weights needs the parameters: tx.update(grads, state, params)")
+        clipped = jax.tree.map(lambda p, u: jnp.clip(p + u, -limit, limit) - p, params, updates)
+        return clipped, state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)

@@ -1,0 +1,117 @@
+"""`TrainState`: one network under training, as an immutable pytree."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jaxtyping import Array, Int, Key, PyTree
+
+
+class TrainState(struct.PyTreeNode):
+    """One network under training. Updating it makes a new one.
+
+    `apply_fn(variables, x, label, train=…)` may belong to a Linen module or be any pure function.
+    If the state holds collections beside the parameters, it is called with Linen's `mutable=[…]`
+    while training and returns `(output, collections)`. If it takes an `axis_name`, it is told over
+    which device axis its batch is spread.
+    """
+
+    step: Int[Array, "..."]
+    """Updates of this network so far."""
+    params: PyTree
+    collections: dict[str, PyTree]
+    """Every variable that is not a parameter: batch statistics, spectral-norm vectors."""
+    opt_state: optax.OptState
+    ema_params: PyTree | None
+    """The moving average of `params`: of the generator, None for the discriminator."""
+    apply_fn: Callable[..., Any] = struct.field(pytree_node=False)
+    tx: optax.GradientTransformation = struct.field(pytree_node=False)
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        apply_fn: Callable[..., Any],
+        variables: dict[str, PyTree],
+        tx: optax.GradientTransformation,
+        ema: bool = False,
+    ) -> "TrainState":
+        """A state before its first update, from a network's initial `{"params": …, …}`."""
+        collections = dict(variables)
+        params = collections.pop("params")
+        return cls(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            collections=collections,
+            opt_state=tx.init(params),
+            # A copy: donating a state whose leaves share a buffer is an error.
+            ema_params=jax.tree.map(jnp.copy, params) if ema else None,
+            apply_fn=apply_fn,
+            tx=tx,
+        )
+
+    def apply(
+        self, params: PyTree, *inputs: Array | None, train: bool, axis_name: str | None = None
+    ) -> tuple[Array, dict[str, PyTree]]:
+        """The network's output with `params` in place of its own, and its collections after."""
+        variables = {"params": params, **self.collections}
+        options: dict[str, Any] = {"train": train}
+        if axis_name is not None and _takes_axis_name(self.apply_fn):
+            options["axis_name"] = axis_name
+        if train and self.collections:
+            output, collections = self.apply_fn(
+                variables, *inputs, mutable=list(self.collections), **options
+            )
+            return output, dict(collections)
+        return self.apply_fn(variables, *inputs, **options), self.collections
+
+    def updated(self, gradients: PyTree, collections: dict[str, PyTree]) -> "TrainState":
+        """The state after one optimiser step."""
+        updates, opt_state = self.tx.update(gradients, self.opt_state, self.params)
+        return self.replace(
+            step=self.step + 1,
+            params=optax.apply_updates(self.params, updates),
+            collections=collections,
+            opt_state=opt_state,
+        )
+
+
+@functools.cache
+def _takes_axis_name(apply_fn: Callable[..., Any]) -> bool:
+    """Whether a network can be told its device axis. Linen's `apply` takes every keyword and hands
+    it to the module's `__call__`, which is where to look."""
+    module = getattr(apply_fn, "__self__", None)
+    signature = inspect.signature(apply_fn if module is None else type(module).__call__)
+    kinds = {p.kind for p in signature.parameters.values()}
+    return "axis_name" in signature.parameters or inspect.Parameter.VAR_KEYWORD in kinds
+
+
+def create_train_states(
+    key: Key[Array, ""],
+    *,
+    generator: Any,
+    discriminator: Any,
+    objective: Any,
+    batch: dict[str, Array],
+    d_tx: optax.GradientTransformation,
+    g_tx: optax.GradientTransformation,
+) -> tuple[TrainState, TrainState]:
+    """Both players before the first update: `(d, g)`.
+
+    `generator` and `discriminator` are Linen modules (anything with `init` and `apply`), `batch` is
+    an example of what the steps will see; only its shapes and dtypes count. The generator gets a
+    moving average if the objective has an `ema`.
+    """
+    d_variables, g_variables = objective.init(
+        key, generator=generator, discriminator=discriminator, batch=batch
+    )
+    d = TrainState.create(apply_fn=discriminator.apply, variables=d_variables, tx=d_tx)
+    g = TrainState.create(
+        apply_fn=generator.apply, variables=g_variables, tx=g_tx, ema=objective.ema is not None
+    )
+    return d, g

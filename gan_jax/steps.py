@@ -1,0 +1,185 @@
+"""The algorithm: one update of one player, and one iteration of both.
+
+Everything here is pure. Nothing is donated, nothing is remembered; what is random is a function of
+the key. With an `axis_name` the functions run inside `pmap`, `shard_map` or `vmap` on one part of a
+global batch, and give on every member what one call on the whole batch gives.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, Float, Key
+
+from gan_jax import parallel
+from gan_jax.state import TrainState
+
+Batch = dict[str, Array]
+Metrics = dict[str, Float[Array, "..."]]
+
+DISCRIMINATOR, GENERATOR = 0, 1  # folded into an iteration's key
+
+
+@functools.partial(jax.jit, static_argnames="axis_name")
+def d_step(
+    d: TrainState,
+    g: TrainState,
+    batch: Batch,
+    key: Key[Array, ""],
+    *,
+    objective: Any,
+    axis_name: str | None = None,
+) -> tuple[TrainState, Metrics]:
+    """One update of the discriminator `d` against the constant generator `g`.
+
+    `batch` holds `real` [B, …] and, for conditional models, `label` int32 [B]. The metrics are
+    scalars: those of the objective (for `Adversarial`: `loss` without penalties, `penalty`,
+    `accuracy`, the mean logits) and `grad_norm`, the gradient's global norm.
+    """
+
+    def loss(d_params):
+        return objective.d_loss(d_params, d, g, batch, key, axis_name)
+
+    return _update(d, loss, axis_name)
+
+
+@functools.partial(jax.jit, static_argnames="axis_name")
+def g_step(
+    g: TrainState,
+    d: TrainState,
+    batch: Batch,
+    key: Key[Array, ""],
+    *,
+    objective: Any,
+    axis_name: str | None = None,
+) -> tuple[TrainState, Metrics]:
+    """One update of the generator `g`, and of its moving average, against the constant `d`.
+
+    `batch` is as for `d_step`; its size is the number of examples generated. Its `real` examples
+    matter to relativistic losses only, its labels to conditional models.
+    """
+
+    def loss(g_params):
+        return objective.g_loss(g_params, g, d, batch, key, axis_name)
+
+    new, metrics = _update(g, loss, axis_name)
+    if g.ema_params is not None:
+        batch_size = jax.tree.leaves(batch)[0].shape[0] * parallel.size(axis_name)
+        average = objective.ema.update(g.ema_params, new.params, g.step * batch_size, batch_size)
+        new = new.replace(ema_params=average)
+    return new, metrics
+
+
+def _update(state: TrainState, loss, axis_name: str | None) -> tuple[TrainState, Metrics]:
+    params = parallel.varying(state.params, axis_name)
+    (_, aux), gradients = jax.value_and_grad(loss, has_aux=True)(params)
+    gradients, collections, metrics = parallel.mean(
+        (gradients, aux.collections, aux.metrics), axis_name
+    )
+    metrics = metrics | {"grad_norm": optax.global_norm(gradients)}
+    return state.updated(gradients, collections), metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class Alternation:
+    """How the players take turns.
+
+    Within each iteration, `d_steps` discriminator updates are followed by `g_steps` generator
+    updates. Or, if `d_epochs` and `g_epochs` are given, in periods: the discriminator alone trains
+    for `d_epochs` epochs, then the generator alone for `g_epochs`, and so on; an iteration is then
+    one update of the player whose turn it is.
+
+    Raises:
+        ValueError: negative or no steps, one period without the other, or periods with several
+            steps an iteration.
+    """
+
+    d_steps: int = 1
+    """Discriminator updates in an iteration, each on a batch of its own."""
+    g_steps: int = 1
+    """Generator updates in an iteration."""
+    d_epochs: int | None = None
+    """If given: train in periods, the discriminator for this many epochs,"""
+    g_epochs: int | None = None
+    """then the generator for this many."""
+
+    def __post_init__(self):
+        if min(self.d_steps, self.g_steps) < 0 or self.d_steps + self.g_steps == 0:
+            raise ValueError(f"no updates in {self}: d_steps and g_steps count from 0, one above it")
+        if (self.d_epochs is None) != (self.g_epochs is None):
+            raise ValueError("periods need both d_epochs and g_epochs")
+        if self.d_epochs is not None and self.g_epochs is not None:
+            if min(self.d_epochs, self.g_epochs) < 1:
+                raise ValueError("d_epochs and g_epochs count from 1")
+            if (self.d_steps, self.g_steps) != (1, 1):
+                raise ValueError("in periods an iteration is one update: leave d_steps and g_steps")
+
+    @property
+    def batches(self) -> int:
+        """Batches that one iteration consumes."""
+        return max(self.d_steps, 1)
+
+    def turn(self, epoch: int) -> "Alternation":
+        """What an iteration in this epoch of the data does, without periods."""
+        if self.d_epochs is None or self.g_epochs is None:
+            return self
+        if epoch % (self.d_epochs + self.g_epochs) < self.d_epochs:
+            return Alternation(d_steps=1, g_steps=0)
+        return Alternation(d_steps=0, g_steps=1)
+
+
+@functools.partial(jax.jit, static_argnames=("alternation", "axis_name"))
+def alternate(
+    d: TrainState,
+    g: TrainState,
+    batches: Batch,
+    key: Key[Array, ""],
+    *,
+    objective: Any,
+    alternation: Alternation,
+    axis_name: str | None = None,
+) -> tuple[TrainState, TrainState, dict[str, Metrics]]:
+    """One iteration of Goodfellow's Algorithm 1: `(d, g, {"d": metrics, "g": metrics})`.
+
+    `batches` holds `alternation.batches` batches, stacked: leaves [batches, B, …]. Discriminator
+    update `i` sees batch `i` and the key `fold_in(fold_in(key, 0), i)`; generator update `j` sees
+    batch `j mod batches` and the key `fold_in(fold_in(key, 1), j)`. Metrics are averages over the
+    iteration's updates; a player without updates has no entry. Periods do not matter here: pass
+    `alternation.turn(epoch)`.
+
+    Source: Goodfellow et al., "Generative Adversarial Nets", 2014, algorithm 1.
+    """
+    options = {"objective": objective, "axis_name": axis_name}
+
+    def batch(i):
+        return jax.tree.map(lambda x: x[i % x.shape[0]], batches)
+
+    def d_update(d, i):
+        return d_step(d, g, batch(i), _update_key(key, DISCRIMINATOR, i), **options)
+
+    d, d_metrics = _repeat(d_update, d, alternation.d_steps)
+
+    def g_update(g, j):
+        return g_step(g, d, batch(j), _update_key(key, GENERATOR, j), **options)
+
+    g, g_metrics = _repeat(g_update, g, alternation.g_steps)
+    metrics = {"d": d_metrics, "g": g_metrics}
+    return d, g, {player: m for player, m in metrics.items() if m}
+
+
+def _update_key(key: Key[Array, ""], player: int, i: int | Array) -> Key[Array, ""]:
+    return jax.random.fold_in(jax.random.fold_in(key, player), i)
+
+
+def _repeat(update, state: TrainState, times: int) -> tuple[TrainState, Metrics]:
+    """`times` updates in a row, and their metrics' averages. One is not worth a loop."""
+    if times == 0:
+        return state, {}
+    if times == 1:
+        return update(state, 0)
+    state, metrics = lax.scan(update, state, jnp.arange(times))
+    return state, jax.tree.map(lambda m: jnp.mean(m, axis=0), metrics)
