@@ -1,0 +1,262 @@
+"""The configuration of a run: frozen dataclasses that survive a round trip through JSON.
+
+A run is a function of its `Config` alone. Where it is kept, where its data lie and how many devices
+compute it are no part of it.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from gan_jax.errors import InputError
+from gan_jax.losses import LOSSES
+from gan_jax.networks import dcgan
+from gan_jax.steps import Alternation
+
+T = TypeVar("T")
+
+NETWORKS = ("dcgan", "mlp")
+DTYPES = ("float32", "bfloat16")
+FITS = ("crop", "pad")
+SCHEDULES = ("constant", "linear", "cosine")
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the real examples are."""
+
+    source: str = "digits"
+    """digits, ring, grid, tfds:NAME, folder:PATH or npz:PATH."""
+    split: str = "train"
+    """Which split of a TFDS dataset."""
+    resolution: int | None = None
+    """Side of the square pictures, in pixels. None: as they are, if they are all square and equal.
+    """
+    fit: str = "crop"
+    """How pictures get that size. crop: scale the shorter side to it, cut the centre out. pad: no
+    scaling, black around."""
+    channels: int | None = None
+    """1 to make every picture grey, 3 to make it RGB. None: as they are, if they agree."""
+    flip: bool = False
+    """Mirror half of the pictures left to right, at random, anew each time."""
+    budget_gib: float | None = None
+    """Data up to this size live on the device, larger ones are streamed. None: a quarter of the
+    device's memory, 2 on CPU."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """One of the two networks."""
+
+    kind: str = "dcgan"
+    """dcgan for pictures, mlp for points."""
+    width: int = 64
+    """Channels at half the full resolution, doubling towards 4×4 (dcgan), or of each layer (mlp).
+    """
+    depth: int = 3
+    """Hidden layers of an mlp."""
+    norm: str = "none"
+    """batch, spectral or none (dcgan)."""
+    dtype: str = "float32"
+    """What it computes in: float32 or bfloat16. Parameters are float32 in any case."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the two networks minimise."""
+
+    loss: str = "non_saturating"
+    """minimax, non_saturating, wasserstein, hinge, least_squares, relativistic_pairing or
+    relativistic_average."""
+    latent_dim: int = 64
+    """Size of the noise vector the generator starts from."""
+    conditional: bool = False
+    """Give both networks the class of each example."""
+    label_smoothing: float | None = None
+    """How far the discriminator's target for real examples lies below 1."""
+    r1: float = 0.0
+    """γ of the R1 penalty (real examples). 0: none; so for all penalties."""
+    r2: float = 0.0
+    """γ of the R2 penalty (generated examples)."""
+    wgan_gp: float = 0.0
+    """λ of the Wasserstein GAN's gradient penalty."""
+    dragan: float = 0.0
+    """λ of the DRAGAN penalty."""
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How one network is optimised."""
+
+    name: str = "adam"
+    """Any optimiser of optax that takes a learning rate: adam, rmsprop, sgd, lion, …"""
+    learning_rate: float = 2e-4
+    options: dict[str, float] = field(default_factory=lambda: {"b1": 0.5, "b2": 0.999})
+    """Further arguments of that optimiser. Giving some replaces all."""
+    schedule: str = "constant"
+    """constant, linear or cosine."""
+    final_learning_rate: float = 0.0
+    """Where a linear or cosine schedule ends."""
+    decay_updates: int | None = None
+    """After how many updates of this network it ends."""
+    clip_weights: float | None = None
+    """Keep every parameter within ± this (the original Wasserstein GAN)."""
+
+
+@dataclass(frozen=True)
+class Average:
+    """The generator's moving average, which samples come from."""
+
+    half_life: float = 10_000
+    """In images."""
+    ramp_up: float | None = 0.05
+    """The half-life is at most this times the images seen so far."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that determines a run."""
+
+    name: str = "run"
+    """Names the run's directory unless --out does."""
+    seed: int = 0
+    """All that is random follows from it."""
+    iterations: int = 1000
+    """How long to train. An iteration is one pass of Goodfellow's Algorithm 1: d_steps
+    discriminator updates, then g_steps generator updates."""
+    batch_size: int = 64
+    """Examples in a batch, over all devices."""
+    data: Data = Data()
+    objective: Objective = Objective()
+    alternation: Alternation = Alternation()
+    generator: Network = Network(norm="batch")
+    discriminator: Network = Network()
+    g_optimizer: Optimizer = field(default_factory=Optimizer)
+    d_optimizer: Optimizer = field(default_factory=Optimizer)
+    average: Average = Average()
+    log_every: int = 100
+    """Iterations between log entries; also how many run without the host."""
+    sample_every: int = 500
+    """Iterations between pictures of samples."""
+    checkpoint_every: int = 500
+    """Iterations between checkpoints."""
+    keep_last: int = 3
+    """Checkpoints kept, the latest ones."""
+    keep_every: int | None = None
+    """Beside those, keep the checkpoints at multiples of this many iterations."""
+
+    def validate(self) -> None:
+        """Checks what can be checked without data or devices.
+
+        Raises:
+            InputError: naming the field and what it may be.
+        """
+        _known("objective.loss", self.objective.loss, LOSSES)
+        _known("data.fit", self.data.fit, FITS)
+        for name in ("generator", "discriminator"):
+            network = getattr(self, name)
+            _known(f"{name}.kind", network.kind, NETWORKS)
+            _known(f"{name}.norm", network.norm, dcgan.NORMS)
+            _known(f"{name}.dtype", network.dtype, DTYPES)
+            _at_least(f"{name}.width", network.width, 1)
+            _at_least(f"{name}.depth", network.depth, 0)
+        if self.data.channels not in (None, 1, 3):
+            raise InputError(f"data.channels is 1 (grey) or 3 (RGB), not {self.data.channels}")
+        for name in ("g_optimizer", "d_optimizer"):
+            optimizer = getattr(self, name)
+            _known(f"{name}.schedule", optimizer.schedule, SCHEDULES)
+            if optimizer.schedule != "constant" and optimizer.decay_updates is None:
+                raise InputError(f"a {optimizer.schedule} schedule needs {name}.decay_updates")
+            if optimizer.clip_weights is not None and optimizer.clip_weights <= 0:
+                raise InputError(f"{name}.clip_weights is above 0, not {optimizer.clip_weights}")
+        for name in ("batch_size", "log_every", "sample_every", "checkpoint_every", "keep_last"):
+            _at_least(name, getattr(self, name), 1)
+        _at_least("iterations", self.iterations, 0)
+        _at_least("seed", self.seed, 0)
+        _at_least("objective.latent_dim", self.objective.latent_dim, 1)
+        penalties = [p for p in ("r1", "r2", "wgan_gp", "dragan") if getattr(self.objective, p)]
+        if penalties and self.discriminator.norm == "batch":
+            raise InputError(
+                f"the penalty objective.{penalties[0]} needs a discriminator without batch norm: "
+                "set discriminator.norm to none or spectral"
+            )
+
+
+NOT_PART_OF_TRAINING = {
+    "name",
+    "iterations",
+    "log_every",
+    "sample_every",
+    "checkpoint_every",
+    "keep_last",
+    "keep_every",
+    "data.budget_gib",
+}
+"""Fields that may differ when a run is resumed: they do not change what is trained."""
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """Fields that change the training and differ, as `field: old → new`."""
+    before, after = _flat(to_dict(old)), _flat(to_dict(new))
+    return [
+        f"{name}: {before.get(name)} → {after.get(name)}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name) and name not in NOT_PART_OF_TRAINING
+    ]
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain data, ready for `json.dumps`."""
+    return dataclasses.asdict(config)
+
+
+def to_json(config: Any) -> str:
+    return json.dumps(to_dict(config), indent=2, ensure_ascii=False) + "\n"
+
+
+def from_dict(cls: type[T], values: dict[str, Any]) -> T:
+    """The inverse of `to_dict`. Fields that are absent take their defaults.
+
+    Raises:
+        InputError: a field that `cls` does not have.
+    """
+    kinds = typing.get_type_hints(cls)
+    unknown = values.keys() - kinds.keys()
+    if unknown:
+        raise InputError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}")
+    return cls(**{name: _parse(kinds[name], value) for name, value in values.items()})
+
+
+def from_json(cls: type[T], text: str) -> T:
+    return from_dict(cls, json.loads(text))
+
+
+def _parse(kind: Any, value: Any) -> Any:
+    if isinstance(kind, types.UnionType):
+        kind = next((k for k in kind.__args__ if dataclasses.is_dataclass(k)), None)
+    if isinstance(value, dict) and dataclasses.is_dataclass(kind):
+        return from_dict(kind, value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _known(name: str, value: str, choices) -> None:
+    if value not in choices:
+        raise InputError(f"unknown {name} {value!r}: one of {', '.join(choices)}")
+
+
+def _at_least(name: str, value: float, least: float) -> None:
+    if value < least:
+        raise InputError(f"{name} is at least {least}, not {value}")

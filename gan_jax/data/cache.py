@@ -1,0 +1,38 @@
+"""Decoded data sets, kept in the user's cache directory so that they are decoded once.
+
+They lie under `$GAN_JAX_CACHE`, by default `gan_jax` in `$XDG_CACHE_HOME` or `~/.cache`. Deleting
+them loses nothing. Where nothing can be written, nothing is kept.
+"""
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+
+def directory() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("GAN_JAX_CACHE") or Path(home) / "gan_jax") / "decoded"
+
+
+def load(key: str) -> dict[str, np.ndarray] | None:
+    """The arrays stored under `key`, or None."""
+    try:
+        with np.load(directory() / f"{key}.npz") as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return None
+
+
+def store(key: str, **arrays: np.ndarray) -> None:
+    """Keeps arrays under `key`; whole or not at all, also when several processes do so."""
+    path = directory() / f"{key}.npz"
+    partial = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            np.savez(file, **arrays)
+        partial.rename(path)
+    except OSError:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,375 @@
+"""Sources of real examples, by name.
+
+`load` gives a `Source`: examples by index, read when asked for. What is small enough is then read
+whole, once, into `Examples`; see `gan_jax.data.feed`.
+"""
+
+import dataclasses
+import hashlib
+import sys
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+import jax
+import numpy as np
+
+from gan_jax.config import Data
+from gan_jax.data import cache, gaussians, pictures
+from gan_jax.errors import InputError
+
+NAMES = ("digits", "ring", "grid", "tfds:NAME", "folder:PATH", "npz:PATH")
+MIXTURE_POINTS = 100_000
+
+_DATA_STREAM = 0x6D6978  # apart from the stream that trains on these points
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What a network and a later reader need to know of the data."""
+
+    shape: tuple[int, ...]
+    """Of one example: (height, width, channels), or (features,)."""
+    num_classes: int | None
+    """None if there are no labels."""
+    examples: int
+    fingerprint: str
+    """Changes when the examples do."""
+
+
+class Source(Protocol):
+    """Examples by index: uint8 pictures [h, w, c] or float32 points [features], with a label."""
+
+    description: Description
+    dtype: np.dtype
+
+    def read(self, index: int) -> tuple[np.ndarray, int | None]:
+        """One example and its class.
+
+        Raises:
+            BadPictureError: it cannot be decoded.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """A source that is in memory."""
+
+    description: Description
+    real: np.ndarray
+    label: np.ndarray | None
+    skipped: int = 0
+    """Examples that could not be decoded and were left out."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.real.dtype
+
+    def read(self, index: int) -> tuple[np.ndarray, int | None]:
+        return self.real[index], None if self.label is None else int(self.label[index])
+
+
+@dataclasses.dataclass(frozen=True)
+class Lazy:
+    """A source whose examples are decoded when asked for."""
+
+    description: Description
+    read: Callable[[int], tuple[np.ndarray, int | None]]
+    version: str
+    """Changes when what `read` gives may have changed: the key of the cache."""
+    dtype: np.dtype = np.dtype(np.uint8)
+
+
+def load(
+    data: Data,
+    *,
+    seed: int = 0,
+    conditional: bool = False,
+    data_dir: str | None = None,
+    skip_bad_images: bool = False,
+    budget_bytes: float = 2 * 2**30,
+) -> Source:
+    """The source that `data` names; as `Examples` if it takes no more than `budget_bytes`.
+
+    Raises:
+        InputError: an unknown source, one that is missing or empty, labels that are missing, or
+            pictures that cannot be read or do not agree.
+    """
+    name, _, argument = data.source.partition(":")
+    if name == "digits":
+        source: Source = _digits(data)
+    elif name in ("ring", "grid"):
+        source = _mixture(data, name, seed)
+    elif name == "tfds" and argument:
+        source = _tfds(data, argument, data_dir)
+    elif name == "folder" and argument:
+        source = _folder(data, Path(argument), conditional, skip_bad_images)
+    elif name == "npz" and argument:
+        source = _npz(data, Path(argument))
+    else:
+        raise InputError(f"unknown data.source {data.source!r}: one of {', '.join(NAMES)}")
+
+    if conditional and source.description.num_classes is None:
+        raise InputError(f"a conditional model needs labels, and {data.source} has none")
+    if isinstance(source, Lazy):
+        description = source.description
+        nbytes = description.examples * np.prod(description.shape) * source.dtype.itemsize
+        if nbytes <= budget_bytes:
+            return read_all(source, skip_bad_images)
+        return _skipping(source) if skip_bad_images else source
+    return source
+
+
+def read_all(source: Lazy, skip_bad_images: bool = False) -> Examples:
+    """Every example of a source, decoded by several threads, and kept in the user's cache."""
+    description = source.description
+    cached = cache.load(source.version)
+    if cached is not None:
+        return Examples(description, cached["real"], cached.get("label"))
+    labelled = description.num_classes is not None
+    real = np.empty((description.examples, *description.shape), source.dtype)
+    label = np.zeros(description.examples, np.int32) if labelled else None
+    good = np.ones(description.examples, bool)
+
+    def decode(index: int) -> None:
+        try:
+            real[index], class_ = source.read(index)
+        except pictures.BadPictureError:
+            if not skip_bad_images:
+                raise
+            good[index] = False
+            return
+        if label is not None:
+            label[index] = class_
+
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(decode, range(description.examples)):
+            pass
+    if good.all():
+        cache.store(source.version, real=real, **({} if label is None else {"label": label}))
+        return Examples(description, real, label)
+    if not good.any():
+        raise InputError("none of the images can be read")
+    # Without the bad ones these are other data, unless the same ones are skipped again.
+    description = dataclasses.replace(
+        description,
+        examples=int(good.sum()),
+        fingerprint=_digest(description.fingerprint, np.flatnonzero(~good)),
+    )
+    skipped = int(np.sum(~good))
+    return Examples(description, real[good], None if label is None else label[good], skipped)
+
+
+def _skipping(source: Lazy) -> Lazy:
+    """Takes the next readable example in place of one that is not, and says so once for each."""
+    bad: set[int] = set()
+
+    def read(index: int) -> tuple[np.ndarray, int | None]:
+        for i in range(index, index + source.description.examples):
+            i %= source.description.examples
+            try:
+                return source.read(i)
+            except pictures.BadPictureError as error:
+                if i not in bad:
+                    bad.add(i)
+                    print(f"skipped ({len(bad)} so far): {error}", file=sys.stderr)
+        raise InputError("none of the images can be read")
+
+    return dataclasses.replace(source, read=read)
+
+
+def _digest(*parts) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.tobytes() if isinstance(part, np.ndarray) else str(part).encode())
+    return digest.hexdigest()[:16]
+
+
+def _in_memory(
+    data: Data, real: np.ndarray, label: np.ndarray | None, num_classes: int | None
+) -> Examples:
+    if real.ndim == 4 and (data.resolution is not None or data.channels is not None):
+        real = np.stack([pictures.refit(i, data.resolution, data.fit, data.channels) for i in real])
+    label = None if label is None else label.astype(np.int32)
+    fingerprint = _digest(real, *([] if label is None else [label]))
+    return Examples(
+        Description(real.shape[1:], num_classes, len(real), fingerprint), real, label
+    )
+
+
+def _lazy(
+    data: Data,
+    read: Callable[[int], tuple[np.ndarray, int | None]],
+    examples: int,
+    num_classes: int | None,
+    fingerprint: str,
+    version: str,
+    skip_bad_images: bool,
+) -> Lazy:
+    """A lazy source whose pictures must all have the shape of the first readable one."""
+    shape = None
+    for i in range(examples):
+        try:
+            shape = read(i)[0].shape
+            break
+        except pictures.BadPictureError:
+            if not skip_bad_images:
+                raise
+    if shape is None:
+        raise InputError("none of the images can be read")
+    if shape[0] != shape[1]:
+        raise InputError(f"images of {shape[1]}×{shape[0]} pixels: set data.resolution")
+
+    def read_checked(index: int) -> tuple[np.ndarray, int | None]:
+        image, label = read(index)
+        if image.shape != shape:
+            raise InputError(
+                f"images of different shapes ({shape} and {image.shape}): set data.resolution, "
+                "and data.channels if some are grey"
+            )
+        return image, label
+
+    options = (data.resolution, data.fit, data.channels)
+    description = Description(shape, num_classes, examples, _digest(fingerprint, options))
+    return Lazy(description, read_checked, _digest(version, options))
+
+
+def _digits(data: Data) -> Examples:
+    """The 1,797 handwritten digits of 8×8 pixels that ship with scikit-learn."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
+    return _in_memory(data, images, digits.target, 10)
+
+
+def _mixture(data: Data, name: str, seed: int) -> Examples:
+    centers, std = {
+        "ring": (gaussians.ring_centers(), gaussians.RING_STD),
+        "grid": (gaussians.grid_centers(), gaussians.GRID_STD),
+    }[name]
+    key = jax.random.fold_in(jax.random.key(seed), _DATA_STREAM)
+    points, mode = gaussians.mixture(key, MIXTURE_POINTS, centers, std)
+    return _in_memory(data, np.asarray(points), np.asarray(mode), len(centers))
+
+
+def _tfds(data: Data, name: str, data_dir: str | None) -> Source:
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+        records = builder.as_data_source(split=data.split)
+    except tfds.core.DatasetNotFoundError as error:
+        raise InputError(f"TFDS has no dataset {name!r}") from error
+    except (ValueError, AssertionError, OSError, NotImplementedError) as error:
+        splits = list(builder.info.splits) if "builder" in locals() else []
+        if splits and data.split not in splits:
+            raise InputError(
+                f"TFDS dataset {name!r} has no split {data.split!r}: one of {', '.join(splits)}"
+            ) from error
+        where = f", data_dir={data_dir!r}" if data_dir else ""
+        raise InputError(
+            f"TFDS dataset {name!r} is not prepared as array_record in "
+            f"{data_dir or 'the default data directory'}: point --data-dir at it, or prepare it "
+            f"(needs pip install 'gan-jax[prepare]') with: python -c \"import tensorflow_datasets "
+            f"as tfds; tfds.builder('{name}'{where}, file_format='array_record')"
+            '.download_and_prepare()"'
+        ) from error
+    features = builder.info.features
+    if "image" not in features:
+        raise InputError(f"TFDS dataset {name!r} has no 'image': only {', '.join(features)}")
+    label = features.get("label") if hasattr(features, "get") else None
+    num_classes = getattr(label, "num_classes", None)
+
+    def read(index: int) -> tuple[np.ndarray, int | None]:
+        record = records[index]
+        image = pictures.refit(record["image"], data.resolution, data.fit, data.channels)
+        return image, None if num_classes is None else int(record["label"])
+
+    fingerprint = f"{builder.info.full_name}/{data.split}/{len(records)}"
+    version = f"{builder.data_path}/{fingerprint}"
+    return _lazy(data, read, len(records), num_classes, fingerprint, version, False)
+
+
+def _folder(data: Data, path: Path, conditional: bool, skip_bad_images: bool) -> Source:
+    if not path.is_dir():
+        raise InputError(f"there is no folder {path}")
+    files = sorted(f for f in path.rglob("*") if f.suffix.lower() in pictures.SUFFIXES)
+    if not files:
+        raise InputError(f"there are no PNG or JPEG images in {path}")
+    classes: list[str] = []
+    if conditional:
+        classes = sorted({f.relative_to(path).parts[0] for f in files if f.parent != path})
+        loose = next((f for f in files if f.parent == path), None)
+        if loose is not None or not classes:
+            raise InputError(
+                f"a conditional model takes its classes from subfolders, and {loose or path} is in "
+                "none"
+            )
+
+    channels = data.channels or _common_channels(files, skip_bad_images)
+    labels = [classes.index(f.relative_to(path).parts[0]) for f in files] if classes else None
+
+    def read(index: int) -> tuple[np.ndarray, int | None]:
+        image = pictures.read(files[index], channels, data.resolution, data.fit)
+        return image, None if labels is None else labels[index]
+
+    stats = [f.stat() for f in files]
+    names = [(str(f.relative_to(path)), s.st_size) for f, s in zip(files, stats, strict=True)]
+    version = f"{path.resolve()}{names}{[s.st_mtime_ns for s in stats]}{classes}"
+    return _lazy(
+        data, read, len(files), len(classes) or None, f"{names}{classes}", version, skip_bad_images
+    )
+
+
+def _common_channels(files: list[Path], skip_bad_images: bool) -> int:
+    """The number of channels of all files whose header can be read."""
+
+    def channels_of(file: Path) -> int | None:
+        try:
+            return pictures.channels_of(file)
+        except pictures.BadPictureError:
+            if not skip_bad_images:
+                raise
+            return None
+
+    with ThreadPoolExecutor() as pool:
+        found = {c: f for f, c in zip(files, pool.map(channels_of, files), strict=True) if c}
+    if not found:
+        raise InputError("none of the images can be read")
+    if len(found) > 1:
+        raise InputError(
+            f"images of mixed channels: {found[1]} is grey, {found[3]} is coloured; "
+            "set data.channels to 1 or 3 to convert them"
+        )
+    return next(iter(found))
+
+
+def _npz(data: Data, path: Path) -> Examples:
+    """Arrays `images` (uint8 [N, H, W, C] or [N, H, W]) or `points` (float [N, features]), and
+    `labels` (integers [N]) if there are classes."""
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    try:
+        with np.load(path) as file:
+            arrays = dict(file)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+    if "points" in arrays:
+        real = arrays["points"].astype(np.float32)
+    elif "images" in arrays:
+        real = arrays["images"]
+        if real.dtype != np.uint8:
+            raise InputError(f"the images in {path} are {real.dtype}, not uint8")
+        real = real[..., None] if real.ndim == 3 else real
+    else:
+        raise InputError(f"{path} has neither 'images' nor 'points': only {', '.join(arrays)}")
+    if len(real) == 0 or real.ndim != (2 if "points" in arrays else 4):
+        raise InputError(f"{path} holds an array of shape {real.shape}, not a batch of examples")
+    label = arrays.get("labels")
+    if label is not None and (label.shape != real.shape[:1] or label.min() < 0):
+        raise InputError(f"the labels in {path} are not one class from 0 up for each example")
+    return _in_memory(data, real, label, None if label is None else int(label.max()) + 1)
