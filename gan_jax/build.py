@@ -56,9 +56,7 @@ def discriminator(config: Config, data: Description):
     network, options = config.discriminator, _options(config, config.discriminator, data)
     if network.kind == "mlp":
         return networks.mlp.Discriminator(depth=network.depth, **options)
-    return networks.dcgan.Discriminator(
-        resolution=data.shape[0], norm=network.norm, **options
-    )
+    return networks.dcgan.Discriminator(resolution=data.shape[0], norm=network.norm, **options)
 
 
 def _options(config: Config, network: Network, data: Description) -> dict:

@@ -9,7 +9,9 @@ import json
 import types
 import typing
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+import tyro
 
 from gan_jax.errors import InputError
 from gan_jax.losses import LOSSES
@@ -24,6 +26,23 @@ FITS = ("crop", "pad")
 SCHEDULES = ("constant", "linear", "cosine")
 
 
+def _numbers(pairs: list[str]) -> dict[str, float]:
+    return {name: float(value) for name, _, value in (pair.partition("=") for pair in pairs)}
+
+
+Numbers = Annotated[
+    dict[str, float],
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="[NAME=NUMBER ...]",
+        instance_from_str=_numbers,
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda numbers: [f"{k}={v}" for k, v in numbers.items()],
+    ),
+]
+"""Named numbers: on the command line, `b1=0.5 b2=0.999`."""
+
+
 @dataclass(frozen=True)
 class Data:
     """What the real examples are."""
@@ -33,18 +52,15 @@ class Data:
     split: str = "train"
     """Which split of a TFDS dataset."""
     resolution: int | None = None
-    """Side of the square pictures, in pixels. None: as they are, if they are all square and equal.
-    """
+    """Side of the square pictures in pixels. None: as they are, if square and all equal."""
     fit: str = "crop"
-    """How pictures get that size. crop: scale the shorter side to it, cut the centre out. pad: no
-    scaling, black around."""
+    """How they get it. crop: scale the shorter side, cut the centre. pad: only black around."""
     channels: int | None = None
     """1 to make every picture grey, 3 to make it RGB. None: as they are, if they agree."""
     flip: bool = False
     """Mirror half of the pictures left to right, at random, anew each time."""
     budget_gib: float | None = None
-    """Data up to this size live on the device, larger ones are streamed. None: a quarter of the
-    device's memory, 2 on CPU."""
+    """Up to this, data live on the device, else they stream. None: ¼ of its memory, CPU: 2."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +70,13 @@ class Network:
     kind: str = "dcgan"
     """dcgan for pictures, mlp for points."""
     width: int = 64
-    """Channels at half the full resolution, doubling towards 4×4 (dcgan), or of each layer (mlp).
-    """
+    """Channels at half the resolution, doubling towards 4×4 (dcgan); of each layer (mlp)."""
     depth: int = 3
     """Hidden layers of an mlp."""
     norm: str = "none"
     """batch, spectral or none (dcgan)."""
     dtype: str = "float32"
-    """What it computes in: float32 or bfloat16. Parameters are float32 in any case."""
+    """What it computes in: float32 or bfloat16. Parameters are always float32."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +84,7 @@ class Objective:
     """What the two networks minimise."""
 
     loss: str = "non_saturating"
-    """minimax, non_saturating, wasserstein, hinge, least_squares, relativistic_pairing or
-    relativistic_average."""
+    """One of: minimax, non_saturating, wasserstein, hinge, least_squares, relativistic_{pairing,average}"""
     latent_dim: int = 64
     """Size of the noise vector the generator starts from."""
     conditional: bool = False
@@ -94,7 +108,7 @@ class Optimizer:
     name: str = "adam"
     """Any optimiser of optax that takes a learning rate: adam, rmsprop, sgd, lion, …"""
     learning_rate: float = 2e-4
-    options: dict[str, float] = field(default_factory=lambda: {"b1": 0.5, "b2": 0.999})
+    options: Numbers = field(default_factory=lambda: {"b1": 0.5, "b2": 0.999})
     """Further arguments of that optimiser. Giving some replaces all."""
     schedule: str = "constant"
     """constant, linear or cosine."""
@@ -125,8 +139,7 @@ class Config:
     seed: int = 0
     """All that is random follows from it."""
     iterations: int = 1000
-    """How long to train. An iteration is one pass of Goodfellow's Algorithm 1: d_steps
-    discriminator updates, then g_steps generator updates."""
+    """How many times both players take their turns (see alternation)."""
     batch_size: int = 64
     """Examples in a batch, over all devices."""
     data: Data = Data()

@@ -103,13 +103,15 @@ class Alternation:
     g_steps: int = 1
     """Generator updates in an iteration."""
     d_epochs: int | None = None
-    """If given: train in periods, the discriminator for this many epochs,"""
+    """Train in periods, beginning with the discriminator alone for this many epochs."""
     g_epochs: int | None = None
-    """then the generator for this many."""
+    """Then the generator alone for this many epochs, and so on in turn."""
 
     def __post_init__(self):
         if min(self.d_steps, self.g_steps) < 0 or self.d_steps + self.g_steps == 0:
-            raise ValueError(f"no updates in {self}: d_steps and g_steps count from 0, one above it")
+            raise ValueError(
+                f"no updates in {self}: d_steps and g_steps count from 0, one above it"
+            )
         if (self.d_epochs is None) != (self.g_epochs is None):
             raise ValueError("periods need both d_epochs and g_epochs")
         if self.d_epochs is not None and self.g_epochs is not None:

@@ -174,9 +174,7 @@ def prepare(
     if flip:
 
         def heads(batch_key: Array) -> Array:
-            return parallel.per_example(
-                jax.random.bernoulli, batch_key, real.shape[1], axis_name
-            )
+            return parallel.per_example(jax.random.bernoulli, batch_key, real.shape[1], axis_name)
 
         mirrored = jax.vmap(heads)(
             jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(real.shape[0]))

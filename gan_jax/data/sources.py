@@ -195,9 +195,7 @@ def _in_memory(
         real = np.stack([pictures.refit(i, data.resolution, data.fit, data.channels) for i in real])
     label = None if label is None else label.astype(np.int32)
     fingerprint = _digest(real, *([] if label is None else [label]))
-    return Examples(
-        Description(real.shape[1:], num_classes, len(real), fingerprint), real, label
-    )
+    return Examples(Description(real.shape[1:], num_classes, len(real), fingerprint), real, label)
 
 
 def _lazy(

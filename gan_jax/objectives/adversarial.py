@@ -80,18 +80,16 @@ class Adversarial(struct.PyTreeNode):
         fake, _ = self._generate(g.params, g, batch, latent_key, axis_name)
         fake = lax.stop_gradient(fake)
 
-        real_logits, collections = d.apply(
-            d_params, real, label, train=True, axis_name=axis_name
-        )
+        real_logits, collections = d.apply(d_params, real, label, train=True, axis_name=axis_name)
         d = d.replace(collections=collections)
-        fake_logits, collections = d.apply(
-            d_params, fake, label, train=True, axis_name=axis_name
-        )
+        fake_logits, collections = d.apply(d_params, fake, label, train=True, axis_name=axis_name)
         d = d.replace(collections=collections)
 
         real_logits = parallel.gather(real_logits, axis_name)
         fake_logits = parallel.gather(fake_logits, axis_name)
-        smoothing = {} if self.label_smoothing is None else {"label_smoothing": self.label_smoothing}
+        smoothing = (
+            {} if self.label_smoothing is None else {"label_smoothing": self.label_smoothing}
+        )
         loss = self.loss.discriminator(real_logits, fake_logits, **smoothing)
         metrics = {"loss": loss, **_judgement(self.loss, real_logits, fake_logits)}
 
@@ -147,9 +145,7 @@ class _Critic:
     axis_name: str | None
 
     def __call__(self, x: Array) -> Float[Array, " b"]:
-        logits, _ = self.d.apply(
-            self.params, x, self.label, train=False, axis_name=self.axis_name
-        )
+        logits, _ = self.d.apply(self.params, x, self.label, train=False, axis_name=self.axis_name)
         return logits
 
 

@@ -1,0 +1,85 @@
+"""What a run says while it runs: JSON lines, TensorBoard, and a progress bar."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from tensorboardX import SummaryWriter
+
+
+class Log:
+    """The log of a run that goes on from iteration `start`.
+
+    What an earlier attempt logged after `start` is dropped: it is about to happen again.
+    """
+
+    def __init__(self, directory: Path, *, start: int, iterations: int):
+        self._console = Console()
+        self._lines = directory / "metrics.jsonl"
+        _truncate(self._lines, start)
+        self._file = self._lines.open("a")
+        self._events = SummaryWriter(str(directory), purge_step=start + 1)
+        self._progress = Progress(
+            TextColumn("iteration"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=20),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task("compiling …", total=iterations, completed=start)
+        self._progress.start()
+
+    def entry(self, iteration: int, values: dict[str, float]) -> None:
+        """One line of numbers."""
+        self._file.write(json.dumps({"iteration": iteration, **values}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._events.add_scalar(name, value, iteration)
+        text = _summary(values)
+        self._progress.update(self._task, completed=iteration, description=text)
+        if not self._console.is_terminal:
+            self._console.print(f"iteration {iteration:>7,}  {text}", soft_wrap=True)
+
+    def picture(self, iteration: int, array: np.ndarray) -> None:
+        """A picture, uint8 [height, width, channels], for TensorBoard."""
+        self._events.add_image("samples", array, iteration, dataformats="HWC")
+
+    def say(self, text: str) -> None:
+        """A line for the person at the terminal."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        self._progress.stop()
+        self._events.close()
+        self._file.close()
+
+
+def _summary(values: dict[str, float]) -> str:
+    parts = []
+    for name, label in (("d/loss", "D loss"), ("g/loss", "G loss")):
+        if name in values:
+            parts.append(f"{label} {values[name]:.3f}")
+    if "d/accuracy" in values:
+        parts.append(f"D accuracy {values['d/accuracy']:.0%}")
+    parts.append(f"{values['images_per_second']:,.0f} images/s")
+    return "  ".join(parts)
+
+
+def _truncate(path: Path, iteration: int) -> None:
+    """Keeps the whole lines up to `iteration`."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            if json.loads(line)["iteration"] <= iteration:
+                kept.append(line + "\n")
+        except (json.JSONDecodeError, KeyError):
+            break  # cut short when the process was killed
+    partial = path.with_suffix(".tmp")
+    partial.write_text("".join(kept))
+    partial.rename(path)

@@ -1,0 +1,158 @@
+"""A run on disk: its directory, and what can be made of it.
+
+config.json     what was run
+data.json       what it was run on: shape, classes, number of examples, fingerprint
+metrics.jsonl   one line per log interval
+events.out.*    the same for TensorBoard
+samples/        pictures at each interval, always of the same latents
+checkpoints/    both train states
+fork.json       of a forked run: from which checkpoint
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from gan_jax import build, config, sampling
+from gan_jax.checkpoint import Checkpoints
+from gan_jax.config import Config
+from gan_jax.data.sources import Description
+from gan_jax.errors import InputError
+from gan_jax.state import TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run directory.
+
+    >>> run = Run.open("runs/digits")
+    >>> pictures = run.sample(64, seed=0)
+    """
+
+    directory: Path
+    config: Config
+    data: Description
+
+    @classmethod
+    def open(cls, directory: str | Path) -> "Run":
+        """A run that exists.
+
+        Raises:
+            InputError: there is none in this directory.
+        """
+        directory = Path(directory)
+        if not exists(directory):
+            raise InputError(f"{directory} holds no run: it has no config.json and data.json")
+        data = json.loads((directory / "data.json").read_text())
+        return cls(
+            directory,
+            config.from_json(Config, (directory / "config.json").read_text()),
+            config.from_dict(Description, data),
+        )
+
+    @classmethod
+    def create(cls, directory: Path, settings: Config, data: Description) -> "Run":
+        """A new run, or the same one with another length or other intervals.
+
+        Raises:
+            InputError: the directory cannot be written.
+        """
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            write(directory / "config.json", config.to_json(settings))
+            write(directory / "data.json", config.to_json(data))
+        except OSError as error:
+            raise InputError(f"cannot write to {directory}: {error.strerror}") from error
+        return cls(directory, settings, data)
+
+    def checkpoints(self) -> Checkpoints:
+        """Its checkpoints, with the retention its configuration asks for."""
+        return Checkpoints(
+            self.directory / "checkpoints",
+            keep_last=self.config.keep_last,
+            keep_every=self.config.keep_every,
+        )
+
+    def states(self, iteration: int | None = None) -> tuple[TrainState, TrainState]:
+        """Both players at a checkpoint, by default the latest: `(d, g)`.
+
+        Raises:
+            InputError: there is no such checkpoint.
+        """
+        checkpoints = self.checkpoints()
+        kept = checkpoints.all()
+        if not kept:
+            raise InputError(f"{self.directory} has no checkpoint yet")
+        iteration = kept[-1] if iteration is None else iteration
+        if iteration not in kept:
+            raise InputError(f"{self.directory} has no checkpoint {iteration}: only {kept}")
+        like = jax.eval_shape(lambda: build.states(self.config, self.data))
+        states = checkpoints.restore(iteration, *like)
+        checkpoints.close()
+        return states
+
+    def labels(self, n: int, label: int | None = None) -> np.ndarray | None:
+        """Classes for `n` samples: `label`, or all classes in turn; None if unconditional.
+
+        Raises:
+            InputError: a class that does not exist, or any class for an unconditional model.
+        """
+        if not self.config.objective.conditional:
+            if label is not None:
+                raise InputError(f"{self.directory} is unconditional: it takes no label")
+            return None
+        classes = self.data.num_classes
+        if label is not None and not 0 <= label < classes:
+            raise InputError(f"label {label} is none of the classes 0 to {classes - 1}")
+        return np.full(n, label) if label is not None else np.arange(n) % classes
+
+    def sample(
+        self, n: int, seed: int = 0, label: int | None = None, iteration: int | None = None
+    ) -> Float[np.ndarray, "n ..."]:
+        """`n` samples from the generator's moving average: pictures in [−1, 1], or points.
+
+        A conditional model takes `label`, or all classes in turn.
+        """
+        labels = self.labels(n, label)
+        _, g = self.states(iteration)
+        latent_dim = self.config.objective.latent_dim
+        key = jax.random.key(seed)
+        return np.asarray(sampling.sample(g, key, n, latent_dim=latent_dim, label=labels))
+
+    def interpolate(
+        self,
+        paths: int,
+        steps: int,
+        seed: int = 0,
+        label: int | None = None,
+        iteration: int | None = None,
+    ) -> Float[np.ndarray, "paths steps ..."]:
+        """Walks between random latents: `paths` of `steps` samples each."""
+        labels = self.labels(paths, label)
+        _, g = self.states(iteration)
+        return np.asarray(
+            sampling.interpolate(
+                g,
+                jax.random.key(seed),
+                paths=paths,
+                steps=steps,
+                latent_dim=self.config.objective.latent_dim,
+                label=labels,
+            )
+        )
+
+
+def exists(directory: Path) -> bool:
+    """Whether a run was started here."""
+    return (directory / "config.json").is_file() and (directory / "data.json").is_file()
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a file, whole or not at all."""
+    partial = path.with_name(path.name + ".tmp")
+    partial.write_text(text)
+    partial.rename(path)

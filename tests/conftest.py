@@ -1,0 +1,48 @@
+"""Four virtual CPU devices for every test, and shapes checked at run time."""
+
+import os
+from pathlib import Path
+
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+)
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+# Annotated shapes are checked on every call of the pure half.
+install_import_hook(
+    [
+        "gan_jax.losses",
+        "gan_jax.networks.layers",
+        "gan_jax.regularizers",
+        "gan_jax.sampling",
+        "gan_jax.steps",
+    ],
+    "beartype.beartype",
+)
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def experiments() -> Path:
+    """The folder of experiment files."""
+    return Path(__file__).parents[1] / "experiments"
+
+
+@pytest.fixture(scope="session")
+def tfds_dir() -> Path:
+    """A folder of prepared TFDS datasets, from the environment."""
+    directory = os.environ.get("TFDS_DATA_DIR")
+    if directory is None or not (Path(directory) / "mnist").is_dir():
+        pytest.skip("TFDS_DATA_DIR names no folder with prepared datasets (mnist, cifar10)")
+    return Path(directory)
+
+
+@pytest.fixture(autouse=True)
+def cache_dir(tmp_path_factory, monkeypatch):
+    """Decoded data go to a folder of the test session, not to the user's cache."""
+    monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
