@@ -4,7 +4,7 @@ python experiments/digits.py
 """
 
 from gan_jax import cli
-from gan_jax.config import Config, Data, Network, Objective, Optimizer
+from gan_jax.config import Config, Data, Network, Objective
 
 CONFIG = Config(
     name="digits",

@@ -1,7 +1,7 @@
 """An MLP on mixtures of Gaussians."""
 
 from gan_jax import cli
-from gan_jax.config import Config, Data, Network, Objective, Optimizer
+from gan_jax.config import Config, Data, Network, Objective
 
 CONFIG = Config(
     name="gaussians",

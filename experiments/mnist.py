@@ -1,16 +1,22 @@
 """A conditional DCGAN on MNIST."""
 
 from gan_jax import cli
-from gan_jax.config import Config, Data, Network, Objective
+from gan_jax.config import Config, Data, Network, Objective, Optimizer
+
+_ADAM = Optimizer(learning_rate=5e-4, options={"b1": 0.0, "b2": 0.99})
 
 CONFIG = Config(
     name="mnist",
-    iterations=6000,
+    iterations=5000,
     batch_size=64,
     data=Data(source="tfds:mnist", resolution=32, fit="pad"),
-    objective=Objective(loss="non_saturating", conditional=True, r1=0.5, latent_dim=64),
+    objective=Objective(
+        loss="relativistic_pairing", r1=1.0, r2=1.0, latent_dim=64, conditional=True
+    ),
     generator=Network(width=32, norm="batch"),
     discriminator=Network(width=32),
+    g_optimizer=_ADAM,
+    d_optimizer=_ADAM,
     log_every=100,
     sample_every=500,
     checkpoint_every=1000,

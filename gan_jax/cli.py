@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,20 +73,30 @@ def experiment(config: Config, description: str) -> None:
 
 def _say_what_next(directory: Path, config: Config) -> None:
     last = max((directory / "samples").glob("*.png"), default=None)
+    tool = _command("gan-jax")
     conditional = " --label 3" if config.objective.conditional else ""
     print(f"""
 done: {directory}
   samples           {last}
-  curves            {directory / "metrics.jsonl"}, or: tensorboard --logdir {directory}
+  curves            {directory / "metrics.jsonl"} (and TensorBoard events beside it)
 what next:
-  more samples      gan-jax sample {directory} --n 64 --seed 1{conditional} --out more.png
-  between samples   gan-jax interpolate {directory} --out between.png
+  more samples      {tool} sample {directory} --n 64 --seed 1{conditional} --out more.png
+  between samples   {tool} interpolate {directory} --out between.png
   train longer      the same command with --iterations {2 * config.iterations}""")
+
+
+def _command(name: str) -> str:
+    """How to call a program that was installed beside this Python."""
+    beside = Path(sys.executable).parent / name
+    if shutil.which(name) or not beside.exists():
+        return name
+    return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)
 
 
 def _dry_run(launch: Launch) -> None:
     config = launch.config
     config.validate()
+    loop.check_devices(config)
     data = load(
         config.data,
         seed=config.seed,
@@ -94,6 +105,7 @@ def _dry_run(launch: Launch) -> None:
         skip_bad_images=launch.skip_bad_images,
         budget_bytes=0,
     ).description
+    loop.check_data(config, data)
     d, g = jax.eval_shape(lambda: build.states(config, data))
     print(to_json(config), end="")
     shape = "×".join(map(str, data.shape))

@@ -84,7 +84,8 @@ class Objective:
     """What the two networks minimise."""
 
     loss: str = "non_saturating"
-    """One of: minimax, non_saturating, wasserstein, hinge, least_squares, relativistic_{pairing,average}"""
+    """minimax, non_saturating, wasserstein, hinge, least_squares,
+    relativistic_pairing or relativistic_average."""
     latent_dim: int = 64
     """Size of the noise vector the generator starts from."""
     conditional: bool = False
@@ -183,12 +184,26 @@ class Config:
             _known(f"{name}.schedule", optimizer.schedule, SCHEDULES)
             if optimizer.schedule != "constant" and optimizer.decay_updates is None:
                 raise InputError(f"a {optimizer.schedule} schedule needs {name}.decay_updates")
+            if optimizer.decay_updates is not None:
+                _at_least(f"{name}.decay_updates", optimizer.decay_updates, 1)
+            if optimizer.schedule == "cosine" and optimizer.learning_rate <= 0:
+                raise InputError(f"a cosine schedule needs {name}.learning_rate above 0")
             if optimizer.clip_weights is not None and optimizer.clip_weights <= 0:
                 raise InputError(f"{name}.clip_weights is above 0, not {optimizer.clip_weights}")
         for name in ("batch_size", "log_every", "sample_every", "checkpoint_every", "keep_last"):
             _at_least(name, getattr(self, name), 1)
+        for name, value in (
+            ("keep_every", self.keep_every),
+            ("data.resolution", self.data.resolution),
+        ):
+            if value is not None:
+                _at_least(name, value, 1)
+        if self.average.half_life <= 0:
+            raise InputError(f"average.half_life is above 0, not {self.average.half_life}")
         _at_least("iterations", self.iterations, 0)
         _at_least("seed", self.seed, 0)
+        if self.seed >= 2**63:
+            raise InputError(f"seed is below 2**63, not {self.seed}")
         _at_least("objective.latent_dim", self.objective.latent_dim, 1)
         penalties = [p for p in ("r1", "r2", "wgan_gp", "dragan") if getattr(self.objective, p)]
         if penalties and self.discriminator.norm == "batch":

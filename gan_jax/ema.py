@@ -12,7 +12,7 @@ class EMA(struct.PyTreeNode):
     After each generator update the average moves to β·average + (1 − β)·parameters with
     β = 0.5^(batch / h): `half_life` images ago counts half. Early on, h is `ramp_up` times the
     images seen so far where that is less, so that the average forgets the random start. An image
-    is seen when a generator update uses it; the first update copies the parameters.
+    is seen when a generator update uses it; with a ramp, the first update copies the parameters.
 
     Only parameters are averaged. Other collections (batch statistics, spectral-norm vectors) are
     used as they are: they follow the parameters under training already, as averages of their own.

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
@@ -18,7 +19,7 @@ def sheet(
     pictures: Float[np.ndarray, "n h w c"], columns: int, enlarge_to: int = 800
 ) -> UInt8[np.ndarray, "height width c"]:
     """A grid of pictures, enlarged by a whole factor so that its pixels can be seen."""
-    array = to_uint8(sampling.grid(np.asarray(pictures), columns))
+    array = to_uint8(np.asarray(sampling.grid(jnp.asarray(pictures), columns)))
     factor = max(1, enlarge_to // max(array.shape[:2]))
     return array.repeat(factor, axis=0).repeat(factor, axis=1)
 

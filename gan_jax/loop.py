@@ -29,7 +29,7 @@ from gan_jax.data import Description, Feed, Order, Source, load, make_feed
 from gan_jax.data.feed import prepare
 from gan_jax.errors import DivergedError, InputError
 from gan_jax.logs import Log
-from gan_jax.runs import Run
+from gan_jax.runs import Origin, Run
 from gan_jax.state import TrainState
 from gan_jax.steps import Alternation, alternate
 
@@ -76,21 +76,15 @@ def train(
         KeyboardInterrupt: after SIGINT or SIGTERM, once a checkpoint is saved.
     """
     config.validate()
-    members = jax.device_count()
-    if config.batch_size % members:
-        raise InputError(
-            f"a batch of {config.batch_size} does not divide into {members} devices: set "
-            f"batch_size to a multiple of {members}"
-        )
+    check_devices(config)
     directory = Path(out) if out is not None else Path("runs") / config.name
-    origin = None
+    forked, origin = None, None
     if fork is not None:
-        origin, directory = Run.open(directory), Path(fork)
-        if directory.resolve() == origin.directory.resolve():
+        forked, directory = Run.open(directory), Path(fork)
+        if directory.resolve() == forked.directory.resolve():
             raise InputError(f"a fork needs a directory of its own, not {directory}")
     if runs.exists(directory):
         _check_resumable(Run.open(directory), config)
-        origin = None  # a fork that has begun goes on like any other run
 
     source = load(
         config.data,
@@ -101,16 +95,39 @@ def train(
         budget_bytes=_budget(config),
     )
     data = source.description
+    check_data(config, data)
+    like = jax.eval_shape(lambda: build.states(config, data))
+    if runs.exists(directory):
+        _check_same_data(Run.open(directory), data)
+    elif forked is not None:
+        origin = Origin(str(forked.directory), forked.latest())
+        forked.states(origin.iteration, like)  # refused here, before anything is written
+    return _Session(config, data, source, directory, origin, like).run()
+
+
+def check_devices(config: Config) -> None:
+    """
+    Raises:
+        InputError: the devices do not divide the batch.
+    """
+    members = jax.device_count()
+    if config.batch_size % members:
+        raise InputError(
+            f"a batch of {config.batch_size} does not divide into {members} devices: set "
+            f"batch_size to a multiple of {members}"
+        )
+
+
+def check_data(config: Config, data: Description) -> None:
+    """
+    Raises:
+        InputError: the batch is larger than the data.
+    """
     if config.batch_size > data.examples:
         raise InputError(
             f"a batch of {config.batch_size} is larger than the data: {data.examples} examples in "
             f"{config.data.source}"
         )
-    like = jax.eval_shape(lambda: build.states(config, data))
-    if runs.exists(directory):
-        _check_same_data(Run.open(directory), data)
-    session = _Session(config, data, source, directory, origin, like)
-    return session.run()
 
 
 def _check_resumable(run: Run, config: Config) -> None:
@@ -223,15 +240,13 @@ class _Session:
         data: Description,
         source: Source,
         directory: Path,
-        origin: Run | None,
+        origin: Origin | None,
         like: tuple[TrainState, TrainState],
     ):
-        self.config, self.data, self.source, self.origin, self.like = (
-            config, data, source, origin, like,
-        )  # fmt: skip
+        self.config, self.data, self.source, self.like = config, data, source, like
         self.main = jax.process_index() == 0
         if self.main:
-            self.run_ = Run.create(directory, config, data)
+            self.run_ = Run.create(directory, config, data, origin)
         else:
             self.run_ = Run(directory, config, data)
         _wait_for_all("run directory")
@@ -270,17 +285,9 @@ class _Session:
         latest = self.checkpoints.latest()
         if latest is not None:
             return latest, *self.checkpoints.restore(latest, *self.like)
-        if self.origin is not None:
-            theirs = self.origin.checkpoints()
-            latest = theirs.latest()
-            if latest is None:
-                raise InputError(f"{self.origin.directory} has no checkpoint to fork from")
-            states = theirs.restore(latest, *self.like)
-            theirs.close()
-            if self.main:
-                text = f'{{"directory": "{self.origin.directory}", "iteration": {latest}}}\n'
-                runs.write(self.run_.directory / "fork.json", text)
-            return latest, *states
+        origin = self.run_.origin()
+        if origin is not None:
+            return origin.iteration, *Run.open(origin.directory).states(origin.iteration, self.like)
         initial = jax.jit(functools.partial(build.states, self.config, self.data))
         return 0, *jax.tree.map(np.asarray, initial())
 
@@ -319,8 +326,8 @@ class _Session:
         """Trains until the end or until asked to stop; returns the iteration reached."""
         config = self.config
         iteration, saved, flying = start, self.checkpoints.latest(), None
-        if self.origin is not None and saved is None:
-            self.checkpoints.save(iteration, d, g)  # a fork stands on its own
+        if iteration and saved is None:
+            self.checkpoints.save(iteration, d, g)  # a fork, from now on, stands on its own
             saved = iteration
         d, g, _ = self._call(d, g, iteration, 0)  # compiles
         self.interval = _Interval(iteration)
@@ -381,7 +388,7 @@ class _Session:
         n, _ = _sheet_size(self.data, self.config.objective.conditional)
         key = jax.random.fold_in(jax.random.key(self.config.seed), build.PICTURES)
         label = self.run_.labels(n)
-        label = None if label is None else jnp.asarray(np.sort(label), jnp.int32)
+        label = None if label is None else jnp.sort(label)
         latent_dim = self.config.objective.latent_dim
         return sampling.sample(g, key, n, latent_dim=latent_dim, label=label, batch_size=n)
 
@@ -464,7 +471,7 @@ def _sheet_size(data: Description, conditional: bool) -> tuple[int, int]:
     return 64, 8
 
 
-class _stop_on_signals:  # noqa: N801 - used as a statement
+class _stop_on_signals:
     """While this lasts, the first SIGINT or SIGTERM asks the session to stop at the next boundary,
     and a second one does what it usually does."""
 

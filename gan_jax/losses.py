@@ -24,7 +24,7 @@ class Loss(NamedTuple):
     generator: Callable[..., Scalar]
     threshold: float | None = 0.0
     """The logit at which the discriminator is undecided. None where the level of a logit means
-    nothing, because adding a constant to the critic changes no loss: only differences count."""
+    nothing, because adding a constant to the critic changes no gradient: only differences count."""
 
 
 def _softplus(logits: Float[Array, " b"]) -> Logits:
@@ -88,7 +88,8 @@ def _least_squares_generator(real_logits: Logits, fake_logits: Logits) -> Scalar
 
 def _pairing_discriminator(real_logits: Logits, fake_logits: Logits) -> Scalar:
     """mean φ(r − f), real and fake paired by index."""
-    return jnp.mean(_softplus(fake_logits - real_logits))
+    real, fake = real_logits.astype(jnp.float32), fake_logits.astype(jnp.float32)
+    return jnp.mean(_softplus(fake - real))
 
 
 def _pairing_generator(real_logits: Logits, fake_logits: Logits) -> Scalar:

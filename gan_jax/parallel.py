@@ -20,9 +20,9 @@ T = TypeVar("T", bound=PyTree)
 def varying(tree: T, axis_name: str | None) -> T:
     """`tree` marked as differing between the members of the axis.
 
-    Differentiate with respect to the marked parameters, then average the gradients. Without the
-    mark, `shard_map` (in its default mode) sums the gradients over the devices by itself while
-    `pmap` does not. Under `vmap(axis_name=…)` there is nothing to mark.
+    Compute a gradient from marked states, then average it. Without the mark, `shard_map` (in its
+    default mode) sums the gradient over the devices by itself while `pmap` does not. Under
+    `vmap(axis_name=…)` there is nothing to mark.
     """
     if axis_name is None or axis_name not in jax.sharding.get_abstract_mesh().axis_names:
         return tree

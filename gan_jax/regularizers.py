@@ -25,7 +25,7 @@ Critic = Callable[[Array], Float[Array, " b"]]
 attribute `axis_name` that says over which axis."""
 
 Scalar = Float[Array, ""]
-Weight = float | Float[Array, ""]
+Weight = float | int | Float[Array, "..."]
 
 
 def _input_gradients(critic: Critic, x: Array) -> Float[Array, "b features"]:

@@ -14,8 +14,9 @@ import json
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float, Int
 
 from gan_jax import build, config, sampling
 from gan_jax.checkpoint import Checkpoints
@@ -23,6 +24,14 @@ from gan_jax.config import Config
 from gan_jax.data.sources import Description
 from gan_jax.errors import InputError
 from gan_jax.state import TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """The checkpoint that a forked run began from."""
+
+    directory: str
+    iteration: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +64,9 @@ class Run:
         )
 
     @classmethod
-    def create(cls, directory: Path, settings: Config, data: Description) -> "Run":
+    def create(
+        cls, directory: Path, settings: Config, data: Description, origin: Origin | None = None
+    ) -> "Run":
         """A new run, or the same one with another length or other intervals.
 
         Raises:
@@ -63,11 +74,18 @@ class Run:
         """
         try:
             directory.mkdir(parents=True, exist_ok=True)
+            if origin is not None:
+                write(directory / "fork.json", config.to_json(origin))
             write(directory / "config.json", config.to_json(settings))
             write(directory / "data.json", config.to_json(data))
         except OSError as error:
             raise InputError(f"cannot write to {directory}: {error.strerror}") from error
         return cls(directory, settings, data)
+
+    def origin(self) -> Origin | None:
+        """What it was forked from, if it was."""
+        path = self.directory / "fork.json"
+        return config.from_json(Origin, path.read_text()) if path.is_file() else None
 
     def checkpoints(self) -> Checkpoints:
         """Its checkpoints, with the retention its configuration asks for."""
@@ -77,25 +95,46 @@ class Run:
             keep_every=self.config.keep_every,
         )
 
-    def states(self, iteration: int | None = None) -> tuple[TrainState, TrainState]:
-        """Both players at a checkpoint, by default the latest: `(d, g)`.
+    def latest(self) -> int:
+        """The iteration of its latest checkpoint.
 
         Raises:
-            InputError: there is no such checkpoint.
+            InputError: there is none yet.
         """
-        checkpoints = self.checkpoints()
-        kept = checkpoints.all()
+        kept = self._kept()
         if not kept:
             raise InputError(f"{self.directory} has no checkpoint yet")
-        iteration = kept[-1] if iteration is None else iteration
+        return kept[-1]
+
+    def _kept(self) -> list[int]:
+        if not (self.directory / "checkpoints").is_dir():
+            return []  # opening the checkpoints would make the folder
+        checkpoints = self.checkpoints()
+        kept = checkpoints.all()
+        checkpoints.close()
+        return kept
+
+    def states(
+        self, iteration: int | None = None, like: tuple[TrainState, TrainState] | None = None
+    ) -> tuple[TrainState, TrainState]:
+        """Both players at a checkpoint, by default the latest: `(d, g)`, as host arrays.
+
+        `like` gives their structure where it is not that of this run's own configuration.
+
+        Raises:
+            InputError: there is no such checkpoint, or it is of another architecture.
+        """
+        iteration = self.latest() if iteration is None else iteration
+        kept = self._kept()
         if iteration not in kept:
             raise InputError(f"{self.directory} has no checkpoint {iteration}: only {kept}")
-        like = jax.eval_shape(lambda: build.states(self.config, self.data))
+        like = like or jax.eval_shape(lambda: build.states(self.config, self.data))
+        checkpoints = self.checkpoints()
         states = checkpoints.restore(iteration, *like)
         checkpoints.close()
         return states
 
-    def labels(self, n: int, label: int | None = None) -> np.ndarray | None:
+    def labels(self, n: int, label: int | None = None) -> Int[Array, " n"] | None:
         """Classes for `n` samples: `label`, or all classes in turn; None if unconditional.
 
         Raises:
@@ -108,7 +147,7 @@ class Run:
         classes = self.data.num_classes
         if label is not None and not 0 <= label < classes:
             raise InputError(f"label {label} is none of the classes 0 to {classes - 1}")
-        return np.full(n, label) if label is not None else np.arange(n) % classes
+        return jnp.full(n, label) if label is not None else jnp.arange(n) % classes
 
     def sample(
         self, n: int, seed: int = 0, label: int | None = None, iteration: int | None = None

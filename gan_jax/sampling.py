@@ -36,13 +36,13 @@ def sample(
     label: Int[Array, " n"] | None = None,
     batch_size: int = 256,
 ) -> Float[Array, "n ..."]:
-    """`n` examples, generated `batch_size` at a time. The same key gives the same first ones,
+    """`n` > 0 examples, generated `batch_size` at a time. The same key gives the same first ones,
     whatever `n`."""
     z = latents(key, n, latent_dim)
     batch_size = min(batch_size, n)
     padding = -n % batch_size  # one shape, one compilation
     z = jnp.pad(z, ((0, padding), (0, 0)))
-    label = None if label is None else jnp.pad(jnp.asarray(label), (0, padding))
+    label = None if label is None else jnp.pad(label, (0, padding))
     parts = [
         generate(g, z[i : i + batch_size], None if label is None else label[i : i + batch_size])
         for i in range(0, n, batch_size)
@@ -63,10 +63,10 @@ def spherical_path(
     cosine = jnp.vdot(start, end) / (jnp.linalg.norm(start) * jnp.linalg.norm(end))
     angle = jnp.arccos(jnp.clip(cosine, -1.0, 1.0))
     t = jnp.linspace(0.0, 1.0, steps)[:, None]
-    parallel_ = angle < 1e-4
-    safe = jnp.where(parallel_, 1.0, angle)
+    straight = jnp.sin(angle) < 1e-4  # the same or opposite directions span no circle
+    safe = jnp.where(straight, 1.0, angle)
     great_circle = (jnp.sin((1 - t) * safe) * start + jnp.sin(t * safe) * end) / jnp.sin(safe)
-    return jnp.where(parallel_, (1 - t) * start + t * end, great_circle)
+    return jnp.where(straight, (1 - t) * start + t * end, great_circle)
 
 
 def interpolate(
@@ -82,7 +82,7 @@ def interpolate(
     ends = latents(key, 2 * paths, latent_dim).reshape(paths, 2, latent_dim)
     walk = functools.partial(spherical_path, steps=steps)
     z = jax.vmap(walk)(ends[:, 0], ends[:, 1]).reshape(paths * steps, latent_dim)
-    label = None if label is None else jnp.repeat(jnp.asarray(label), steps)
+    label = None if label is None else jnp.repeat(label, steps)
     x = generate(g, z, label)
     return x.reshape(paths, steps, *x.shape[1:])
 

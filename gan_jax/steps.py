@@ -7,6 +7,7 @@ global batch, and give on every member what one call on the whole batch gives.
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -41,10 +42,7 @@ def d_step(
     `accuracy`, the mean logits) and `grad_norm`, the gradient's global norm.
     """
 
-    def loss(d_params):
-        return objective.d_loss(d_params, d, g, batch, key, axis_name)
-
-    return _update(d, loss, axis_name)
+    return _update(d, g, objective.d_loss, batch, key, axis_name)
 
 
 @functools.partial(jax.jit, static_argnames="axis_name")
@@ -63,10 +61,7 @@ def g_step(
     matter to relativistic losses only, its labels to conditional models.
     """
 
-    def loss(g_params):
-        return objective.g_loss(g_params, g, d, batch, key, axis_name)
-
-    new, metrics = _update(g, loss, axis_name)
+    new, metrics = _update(g, d, objective.g_loss, batch, key, axis_name)
     if g.ema_params is not None:
         batch_size = jax.tree.leaves(batch)[0].shape[0] * parallel.size(axis_name)
         average = objective.ema.update(g.ema_params, new.params, g.step * batch_size, batch_size)
@@ -74,13 +69,22 @@ def g_step(
     return new, metrics
 
 
-def _update(state: TrainState, loss, axis_name: str | None) -> tuple[TrainState, Metrics]:
-    params = parallel.varying(state.params, axis_name)
-    (_, aux), gradients = jax.value_and_grad(loss, has_aux=True)(params)
+def _update(
+    state: TrainState,
+    opponent: TrainState,
+    loss: Callable[..., Any],
+    batch: Batch,
+    key: Key[Array, ""],
+    axis_name: str | None,
+) -> tuple[TrainState, Metrics]:
+    here, there = parallel.varying((state, opponent), axis_name)
+    (_, aux), gradients = jax.value_and_grad(loss, has_aux=True)(
+        here.params, here, there, batch, key, axis_name
+    )
     gradients, collections, metrics = parallel.mean(
         (gradients, aux.collections, aux.metrics), axis_name
     )
-    metrics = metrics | {"grad_norm": optax.global_norm(gradients)}
+    metrics = metrics | {"grad_norm": optax.tree.norm(gradients)}
     return state.updated(gradients, collections), metrics
 
 

@@ -8,7 +8,6 @@ os.environ["XLA_FLAGS"] = (
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 
-import jax
 import pytest
 from jaxtyping import install_import_hook
 
@@ -23,8 +22,6 @@ install_import_hook(
     ],
     "beartype.beartype",
 )
-
-jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ They lie under `$GAN_JAX_CACHE`, by default `gan_jax` in `$XDG_CACHE_HOME` or `~
 them loses nothing. Where nothing can be written, nothing is kept.
 """
 
+import contextlib
 import os
 import zipfile
 from pathlib import Path
@@ -21,7 +22,7 @@ def load(key: str) -> dict[str, np.ndarray] | None:
     try:
         with np.load(directory() / f"{key}.npz") as arrays:
             return dict(arrays)
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile):
         return None
 
 
@@ -35,4 +36,5 @@ def store(key: str, **arrays: np.ndarray) -> None:
             np.savez(file, **arrays)
         partial.rename(path)
     except OSError:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()

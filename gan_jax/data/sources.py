@@ -193,6 +193,10 @@ def _in_memory(
 ) -> Examples:
     if real.ndim == 4 and (data.resolution is not None or data.channels is not None):
         real = np.stack([pictures.refit(i, data.resolution, data.fit, data.channels) for i in real])
+    if real.ndim == 4 and real.shape[3] not in (1, 3):
+        raise InputError(f"images of {real.shape[3]} channels: 1 (grey) or 3 (RGB) are supported")
+    if real.ndim == 4 and real.shape[1] != real.shape[2]:
+        raise InputError(f"images of {real.shape[2]}×{real.shape[1]} pixels: set data.resolution")
     label = None if label is None else label.astype(np.int32)
     fingerprint = _digest(real, *([] if label is None else [label]))
     return Examples(Description(real.shape[1:], num_classes, len(real), fingerprint), real, label)
@@ -279,7 +283,7 @@ def _tfds(data: Data, name: str, data_dir: str | None) -> Source:
     features = builder.info.features
     if "image" not in features:
         raise InputError(f"TFDS dataset {name!r} has no 'image': only {', '.join(features)}")
-    label = features.get("label") if hasattr(features, "get") else None
+    label = features["label"] if "label" in features else None  # noqa: SIM401 - it has no get
     num_classes = getattr(label, "num_classes", None)
 
     def read(index: int) -> tuple[np.ndarray, int | None]:
@@ -354,7 +358,7 @@ def _npz(data: Data, path: Path) -> Examples:
     try:
         with np.load(path) as file:
             arrays = dict(file)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"cannot read {path}: {error}") from error
     if "points" in arrays:
         real = arrays["points"].astype(np.float32)
@@ -368,6 +372,8 @@ def _npz(data: Data, path: Path) -> Examples:
     if len(real) == 0 or real.ndim != (2 if "points" in arrays else 4):
         raise InputError(f"{path} holds an array of shape {real.shape}, not a batch of examples")
     label = arrays.get("labels")
-    if label is not None and (label.shape != real.shape[:1] or label.min() < 0):
+    if label is not None and (
+        label.shape != real.shape[:1] or label.dtype.kind not in "iu" or label.min() < 0
+    ):
         raise InputError(f"the labels in {path} are not one class from 0 up for each example")
     return _in_memory(data, real, label, None if label is None else int(label.max()) + 1)

@@ -135,7 +135,7 @@ class Discriminator(nn.Module):
                 self.num_classes,
                 x.shape[-1],
                 spectral=spectral,
-                init=nn.initializers.normal(0.02),
+                embedding_init=nn.initializers.normal(0.02),
                 name="label",
             )
             projection = embedding(label, train) * x.astype(jnp.float32)

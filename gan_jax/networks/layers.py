@@ -17,11 +17,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 Dtype = Any
 Initializer = Callable[..., Array]
-Images = Float[Array, "n h w c"]
+Images = Float[Array, "n h w c_in"]
 Kernel = Float[Array, "kh kw c_in c_out"]
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -33,7 +33,7 @@ def canonical_form() -> bool:
 
 
 @jax.custom_vjp
-def _canonical(x: Images, kernel: Kernel) -> Images:
+def _canonical(x: Images, kernel: Kernel) -> Float[Array, "n h-kh+1 w-kw+1 c_out"]:
     """Cross-correlation without padding or stride, canonical in value and in all derivatives.
 
     It has no forward-mode derivative.
@@ -58,11 +58,11 @@ def _canonical_bwd(residuals, cotangent):
 _canonical.defvjp(_canonical_fwd, _canonical_bwd)
 
 
-def _pad(x: Images, rows: tuple[int, int], columns: tuple[int, int]) -> Images:
+def _pad(x: Images, rows: tuple[int, int], columns: tuple[int, int]) -> Array:
     return jnp.pad(x, ((0, 0), rows, columns, (0, 0)))
 
 
-def conv_same(x: Images, kernel: Kernel) -> Images:
+def conv_same(x: Images, kernel: Kernel) -> Float[Array, "n h w c_out"]:
     """Stride 1, odd kernel, zero padding that keeps the resolution."""
     rows, columns = kernel.shape[0] // 2, kernel.shape[1] // 2
     if canonical_form():
@@ -71,7 +71,9 @@ def conv_same(x: Images, kernel: Kernel) -> Images:
     return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=_DIMENSIONS)
 
 
-def conv_down(x: Images, kernel: Float[Array, "4 4 c_in c_out"]) -> Images:
+def conv_down(
+    x: Images, kernel: Float[Array, "4 4 c_in c_out"]
+) -> Float[Array, "n h//2 w//2 c_out"]:
     """4×4, stride 2, padding 1: halves an even resolution."""
     if not canonical_form():
         padding = ((1, 1), (1, 1))
@@ -84,7 +86,7 @@ def conv_down(x: Images, kernel: Float[Array, "4 4 c_in c_out"]) -> Images:
     return _canonical(x.reshape(n, h // 2, w // 2, 4 * c), kernel.reshape(2, 2, 4 * c, -1))
 
 
-def conv_up(x: Images, kernel: Float[Array, "4 4 c_in c_out"]) -> Images:
+def conv_up(x: Images, kernel: Float[Array, "4 4 c_in c_out"]) -> Float[Array, "n 2*h 2*w c_out"]:
     """Transposed 4×4, stride 2, padding 1: doubles the resolution.
 
     Output pixel `o` sums `x[m] · kernel[o + 1 − 2m]` over the input pixels `m` in reach.
@@ -123,7 +125,7 @@ class Conv(nn.Module):
     dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Images, train: bool = False) -> Images:
+    def __call__(self, x: Images, train: bool = False) -> Float[Array, "n h_out w_out c_out"]:
         size, convolve = _CONVOLUTIONS[self.resample]
         shape = (size, size, x.shape[-1], self.features)
         kernel = _weight(self, "kernel", self.kernel_init, shape, self.spectral, train)
@@ -148,18 +150,24 @@ class Dense(nn.Module):
 
 
 class Embed(nn.Module):
-    """A learned vector for each class."""
+    """A learned vector for each class.
+
+    Raises:
+        ValueError: the labels are None.
+    """
 
     num_classes: int
     features: int
     spectral: bool = False
-    init: Initializer = nn.initializers.normal(1.0)
+    embedding_init: Initializer = nn.initializers.normal(1.0)
     dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, label: Array, train: bool = False) -> Float[Array, "n f"]:
+    def __call__(self, label: Int[Array, " n"] | None, train: bool = False) -> Float[Array, "n f"]:
+        if label is None:
+            raise ValueError("a conditional network needs labels")
         shape = (self.num_classes, self.features)
-        table = _weight(self, "embedding", self.init, shape, self.spectral, train)
+        table = _weight(self, "embedding", self.embedding_init, shape, self.spectral, train)
         return table.astype(self.dtype)[label]
 
 

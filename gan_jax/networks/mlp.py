@@ -54,6 +54,7 @@ class Discriminator(nn.Module):
             x = nn.leaky_relu(Dense(self.width, kernel_init=_HE, dtype=self.dtype)(x), 0.2)
         logits = Dense(1, kernel_init=nn.initializers.lecun_normal(), dtype=self.dtype)(x)[:, 0]
         if self.num_classes is not None:
-            embedding = Embed(self.num_classes, self.width, init=nn.initializers.normal(0.02))
+            embedding_init = nn.initializers.normal(0.02)
+            embedding = Embed(self.num_classes, self.width, embedding_init=embedding_init)
             logits += jnp.sum(embedding(label).astype(x.dtype) * x, axis=-1)
         return logits.astype(jnp.float32)

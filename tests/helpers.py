@@ -1,0 +1,89 @@
+"""Small games that several tests play."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import gan_jax
+from gan_jax import losses, networks
+
+LATENT_DIM = 4
+
+
+def pictures(n: int = 8, *, labels: bool = False, seed: int = 0) -> dict[str, jax.Array]:
+    """Random pictures of 16×16 pixels."""
+    real = jax.random.uniform(jax.random.key(seed), (n, 16, 16, 1), minval=-1)
+    return {"real": real} | ({"label": jnp.arange(n) % 3} if labels else {})
+
+
+def points(n: int = 8, seed: int = 0) -> dict[str, jax.Array]:
+    return {"real": jax.random.normal(jax.random.key(seed), (n, 2))}
+
+
+def objective(**fields) -> gan_jax.Adversarial:
+    defaults = {"loss": losses.non_saturating, "latent_dim": LATENT_DIM}
+    return gan_jax.Adversarial(**defaults | fields)
+
+
+def dcgans(objective, **options):
+    """Both players of a small convolutional game: `(d, g)`."""
+    return _dcgans(objective.ema is not None, **options)
+
+
+@functools.cache
+def _dcgans(ema, *, g_norm="batch", d_norm="none", labels=False, width=2, seed=0):
+    options = {"resolution": 16, "width": width, "num_classes": 3 if labels else None}
+    return _states(
+        ema,
+        networks.dcgan.Generator(channels=1, norm=g_norm, **options),
+        networks.dcgan.Discriminator(norm=d_norm, **options),
+        pictures(labels=labels),
+        seed,
+    )
+
+
+def mlps(objective, **options):
+    """Both players of a small game on points: `(d, g)`."""
+    return _mlps(objective.ema is not None, **options)
+
+
+@functools.cache
+def _mlps(ema, *, width=8, seed=0):
+    generator = networks.mlp.Generator(width=width, depth=2)
+    return _states(ema, generator, networks.mlp.Discriminator(width=width, depth=2), points(), seed)
+
+
+def _states(ema, generator, discriminator, batch, seed):
+    game = objective() if ema else objective(ema=None)
+    create = functools.partial(
+        gan_jax.create_train_states,
+        generator=generator,
+        discriminator=discriminator,
+        objective=game,
+        batch=batch,
+        d_tx=optax.adam(1e-3, b1=0.5),
+        g_tx=optax.adam(5e-4, b1=0.5),
+    )
+    return jax.jit(create)(jax.random.key(seed))
+
+
+def assert_same(a, b) -> None:
+    """Bit for bit, leaf by leaf."""
+    ours, theirs = jax.tree.leaves_with_path(a), jax.tree.leaves_with_path(b)
+    assert [path for path, _ in ours] == [path for path, _ in theirs]
+    for (path, x), (_, y) in zip(ours, theirs, strict=True):
+        x, y = np.asarray(x), np.asarray(y)
+        assert x.dtype == y.dtype, path
+        assert x.tobytes() == y.tobytes(), jax.tree_util.keystr(path)
+
+
+def largest_difference(a, b) -> float:
+    """Over all leaves, relative to the leaf's largest entry (or 1)."""
+    gaps = [
+        np.max(np.abs(np.asarray(x) - np.asarray(y))) / max(1, np.max(np.abs(x)))
+        for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    ]
+    return float(max(gaps))

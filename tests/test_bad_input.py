@@ -1,0 +1,491 @@
+"""Bad input: one line that says what to change, exit code 2, and nothing touched."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_jax import cli, config
+from gan_jax.config import Config, Network, Objective
+from gan_jax.losses import LOSSES
+
+PICTURES = Config(
+    name="tiny",
+    iterations=1,
+    batch_size=8,
+    objective=Objective(latent_dim=4),
+    generator=Network(width=4, norm="none"),
+    discriminator=Network(width=4),
+)
+MLP = ["--generator.kind", "mlp", "--discriminator.kind", "mlp"]
+
+
+def snapshot(path):
+    """Everything below a folder: files with their content, and folders."""
+    return {
+        str(p.relative_to(path)): p.read_bytes() if p.is_file() else None for p in path.rglob("*")
+    }
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs a command line; gives the exit code, stdout and stderr."""
+
+    def run(entry, *flags):
+        monkeypatch.setattr(sys, "argv", ["command", *map(str, flags)])
+        capsys.readouterr()
+        code = 0
+        try:
+            entry()
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def experiment(command):
+    """Runs an experiment; gives the exit code, stdout and stderr."""
+    return lambda *flags: command(lambda: cli.experiment(PICTURES, "An experiment."), *flags)
+
+
+def assert_refused(result, *says):
+    code, out, err = result
+    assert code == 2, (code, out, err)
+    assert err.startswith("error: "), err
+    assert err.count("\n") == 1, err
+    assert err.endswith("\n")
+    assert [word for word in says if str(word) not in err] == [], err
+
+
+@pytest.fixture
+def refused(experiment, tmp_path, monkeypatch):
+    """Asserts that an experiment is refused, and with which words, before anything is written."""
+    monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+    def check(*flags, says):
+        before = snapshot(tmp_path)
+        out = [] if "--out" in flags else ["--out", tmp_path / "out"]
+        assert_refused(experiment(*flags, *out), *says)
+        assert snapshot(tmp_path) == before
+
+    return check
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Sixteen pictures of 8×8 pixels, in colour."""
+    path = tmp_path / "pictures"
+    path.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(16):
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(path / f"{i:02}.png")
+    return path
+
+
+def cut_short(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+# ---- settings ----
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--objective.loss", "hing"], ["'hing'", *LOSSES]),
+        (["--data.source", "digit"], ["'digit'", "digits", "ring", "tfds:NAME", "folder:PATH"]),
+        (["--data.source", "folder:"], ["'folder:'", "folder:PATH"]),
+        (["--data.resolution", "12"], ["not 12", "8, 16, 32, 64, 128", "data.resolution"]),
+        (["--data.resolution", "256"], ["not 256", "8, 16, 32, 64, 128", "data.resolution"]),
+        (["--data.resolution", "0"], ["data.resolution", "not 0"]),
+        (["--data.source", "ring"], ["ring", "points", "mlp"]),
+        (MLP, ["digits", "pictures", "dcgan"]),
+        (["--generator.kind", "mlp"], ["digits", "pictures", "dcgan"]),
+        (["--batch-size", "1800"], ["1800", "larger than the data", "1797", "digits"]),
+        (["--batch-size", "6"], ["6", "4 devices", "batch_size"]),
+        (["--objective.r1", "1", "--discriminator.norm", "batch"], ["objective.r1", "batch norm"]),
+        (
+            ["--objective.wgan-gp", "10", "--discriminator.norm", "batch"],
+            ["objective.wgan_gp", "batch norm"],
+        ),
+        (
+            ["--objective.label-smoothing", "0.1", "--objective.loss", "hinge"],
+            ["hinge", "label smoothing"],
+        ),
+        (
+            ["--objective.label-smoothing", "0.1", "--objective.loss", "wasserstein"],
+            ["wasserstein", "label smoothing"],
+        ),
+        (["--d-optimizer.name", "adaam"], ["optimiser", "adaam"]),
+        (["--g-optimizer.name", "losses"], ["optimiser", "losses"]),
+        (["--g-optimizer.options", "b3=0.5"], ["adam", "b3=0.5"]),
+        (["--d-optimizer.name", "sgd"], ["sgd", "b1"]),
+        (["--d-optimizer.schedule", "cosine"], ["cosine", "d_optimizer.decay_updates"]),
+        (
+            ["--d-optimizer.schedule", "cosine", "--d-optimizer.decay-updates", "0"],
+            ["d_optimizer.decay_updates", "not 0"],
+        ),
+        (
+            [
+                *("--g-optimizer.schedule", "cosine", "--g-optimizer.decay-updates", "9"),
+                *("--g-optimizer.learning-rate", "0"),
+            ],
+            ["g_optimizer.learning_rate"],
+        ),
+        (["--keep-every", "0"], ["keep_every", "not 0"]),
+        (["--seed", str(10**23)], ["seed"]),
+        (["--average.half-life", "-1"], ["average.half_life", "-1"]),
+        (["--processes", "2"], ["--processes", "--distributed"]),
+    ],
+    ids=lambda value: " ".join(value)[:50],
+)
+def test_settings(refused, flags, says):
+    refused(*flags, says=says)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--no-such-flag", "1"],
+        ["--iterations", "many"],
+        ["--d-optimizer.options", "b1"],
+        ["--alternation.d-steps", "0", "--alternation.g-steps", "0"],
+        ["--alternation.d-epochs", "1"],
+    ],
+    ids=" ".join,
+)
+def test_flags_that_cannot_be_parsed(experiment, tmp_path, flags):
+    code, _, err = experiment("--out", tmp_path / "out", *flags)
+    assert code == 2
+    assert flags[0].strip("-").split(".")[0] in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_real_command_line(experiments, tmp_path):
+    command = [sys.executable, experiments / "digits.py", "--objective.loss", "hing"]
+    result = subprocess.run(
+        [*command, "--out", tmp_path / "out"], capture_output=True, text=True, check=False
+    )
+    assert_refused((result.returncode, result.stdout, result.stderr), "'hing'", *LOSSES)
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- folders of pictures ----
+
+
+def test_missing_folder(refused, tmp_path):
+    refused("--data.source", f"folder:{tmp_path}/none", says=[tmp_path / "none"])
+    refused("--data.source", f"folder:{tmp_path}/two\nlines", says=[tmp_path / "two lines"])
+
+
+def test_empty_folder(refused, tmp_path):
+    path = tmp_path / "empty"
+    path.mkdir()
+    (path / "notes.txt").write_text("no picture")
+    refused("--data.source", f"folder:{path}", says=["no PNG or JPEG", path])
+
+
+@pytest.mark.parametrize("what", ["cut", "junk", "empty"])
+def test_corrupt_image(refused, folder, what):
+    file = folder / "05.png"
+    cut_short(file) if what == "cut" else file.write_bytes(b"junk" * (what == "junk"))
+    refused("--data.source", f"folder:{folder}", says=[file])
+
+
+def test_corrupt_image_found_while_streaming(experiment, folder, tmp_path):
+    cut_short(folder / "05.png")
+    flags = ["--data.source", f"folder:{folder}", "--data.budget-gib", "0", "--iterations", "2"]
+    assert_refused(experiment(*flags, "--out", tmp_path / "out"), folder / "05.png")
+    assert not (tmp_path / "out" / "samples").exists()
+
+
+def test_skipped_images_are_counted_in_memory(experiment, folder, tmp_path):
+    cut_short(folder / "05.png")
+    (folder / "07.png").write_bytes(b"junk")
+    code, out, err = experiment(
+        "--data.source", f"folder:{folder}", "--skip-bad-images", "--out", tmp_path / "out"
+    )
+    assert (code, err) == (0, "")
+    assert "14 examples" in out
+    assert "skipped 2 images" in out
+    assert (tmp_path / "out" / "samples" / "0000001.png").is_file()
+
+
+def test_skipped_images_are_counted_while_streaming(experiment, folder, tmp_path):
+    cut_short(folder / "05.png")
+    flags = ["--data.source", f"folder:{folder}", "--data.budget-gib", "0", "--iterations", "2"]
+    code, _, err = experiment(*flags, "--skip-bad-images", "--out", tmp_path / "out")
+    assert code == 0
+    assert err.count("\n") == 1
+    assert "skipped (1 so far)" in err
+    assert str(folder / "05.png") in err
+
+
+def test_nothing_but_corrupt_images(refused, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"junk")
+    refused("--data.source", f"folder:{tmp_path}", "--skip-bad-images", says=["none of the images"])
+
+
+def test_too_few_images_left(refused, folder):
+    for i in range(9):
+        cut_short(folder / f"{i:02}.png")
+    flags = ["--data.source", f"folder:{folder}", "--skip-bad-images"]
+    refused(*flags, says=["batch of 8", "7 examples"])
+
+
+def test_mixed_channels(refused, folder):
+    Image.new("L", (8, 8)).save(folder / "09.png")
+    says = [folder / "09.png", "grey", "coloured", "data.channels"]
+    refused("--data.source", f"folder:{folder}", says=says)
+
+
+def test_different_sizes(refused, folder):
+    Image.new("RGB", (16, 16)).save(folder / "09.png")
+    says = ["(8, 8, 3)", "(16, 16, 3)", "data.resolution"]
+    refused("--data.source", f"folder:{folder}", says=says)
+
+
+def test_pictures_that_are_not_square(refused, tmp_path):
+    Image.new("RGB", (16, 8)).save(tmp_path / "a.png")
+    refused("--data.source", f"folder:{tmp_path}", says=["16×8", "data.resolution"])
+
+
+def test_classes_need_subfolders(refused, folder):
+    flags = ["--data.source", f"folder:{folder}", "--objective.conditional"]
+    refused(*flags, says=["subfolders", folder / "00.png"])
+    (folder / "a").mkdir()
+    (folder / "03.png").rename(folder / "a" / "03.png")
+    refused(*flags, says=["subfolders", folder / "00.png"])
+
+
+# ---- tensorflow-datasets ----
+
+
+def test_tfds_not_prepared(refused, tmp_path):
+    says = [
+        "'mnist'",
+        tmp_path / "tfds",
+        "gan-jax[prepare]",
+        "download_and_prepare",
+        "array_record",
+    ]
+    refused("--data.source", "tfds:mnist", "--data-dir", tmp_path / "tfds", says=says)
+
+
+def test_tfds_unknown_dataset(refused, tmp_path):
+    flags = ["--data.source", "tfds:no_such_dataset", "--data-dir", tmp_path]
+    refused(*flags, says=["TFDS", "'no_such_dataset'"])
+
+
+def test_tfds_unknown_split(refused, tfds_dir):
+    flags = ["--data.source", "tfds:mnist", "--data-dir", tfds_dir, "--data.split", "tset"]
+    refused(*flags, says=["'mnist'", "'tset'", "train, test"])
+
+
+def test_tfds_resolution_the_network_cannot_make(refused, tfds_dir):
+    flags = ["--data.source", "tfds:mnist", "--data-dir", tfds_dir, "--data.split", "test[:16]"]
+    refused(*flags, "--data.budget-gib", "0", says=["not 28", "data.resolution"])
+
+
+# ---- npz ----
+
+
+def arrays(path, **content):
+    np.savez(path, **content)
+    return path
+
+
+IMAGES = np.zeros((16, 8, 8), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({"pictures": IMAGES}, ["neither 'images' nor 'points'", "pictures"]),
+        ({"images": IMAGES.astype(np.float32)}, ["float32", "uint8"]),
+        ({"images": IMAGES[:0]}, ["(0, 8, 8, 1)"]),
+        ({"images": IMAGES[0]}, ["(8, 8)"]),
+        ({"points": np.zeros(16)}, ["(16,)"]),
+        ({"images": IMAGES, "labels": np.zeros(15, int)}, ["labels"]),
+        ({"images": IMAGES, "labels": np.zeros(16, int) - 1}, ["labels"]),
+        ({"images": IMAGES, "labels": np.full(16, 0.5)}, ["labels"]),
+        ({"images": IMAGES, "labels": np.full(16, "cat")}, ["labels"]),
+    ],
+    ids=["names", "float", "none", "one", "flat", "short", "negative", "fractions", "words"],
+)
+def test_npz(refused, tmp_path, content, says):
+    path = arrays(tmp_path / "a.npz", **content)
+    refused("--data.source", f"npz:{path}", says=[path, *says])
+
+
+def test_npz_missing(refused, tmp_path):
+    refused("--data.source", f"npz:{tmp_path}/a.npz", says=[tmp_path / "a.npz"])
+
+
+@pytest.mark.parametrize("content", ["empty", "junk", "npy"])
+def test_npz_that_is_none(refused, tmp_path, content):
+    path = tmp_path / "a.npz"
+    path.write_bytes(b"junk" * (content == "junk"))
+    if content == "npy":
+        with path.open("wb") as file:
+            np.save(file, IMAGES)
+    refused("--data.source", f"npz:{path}", says=[path])
+
+
+def test_npz_pictures_that_are_not_square(refused, tmp_path):
+    path = arrays(tmp_path / "a.npz", images=np.zeros((16, 8, 16), np.uint8))
+    refused("--data.source", f"npz:{path}", says=["16×8", "data.resolution"])
+
+
+def test_conditional_without_labels(refused, tmp_path):
+    path = arrays(tmp_path / "a.npz", images=IMAGES)
+    flags = ["--data.source", f"npz:{path}", "--objective.conditional"]
+    refused(*flags, says=["labels", path])
+
+
+# ---- where it is kept ----
+
+
+@pytest.mark.parametrize("below", [".", "run", "a/b"])
+def test_output_that_cannot_be_written(refused, tmp_path, below):
+    # Permissions would not stop root; a file in the way stops everybody.
+    file = tmp_path / "file"
+    file.write_text("mine")
+    refused("--out", file / below, says=["cannot write to", file / below])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of no iterations, on points: a checkpoint, and all that belongs to it."""
+    path = tmp_path_factory.mktemp("finished")
+    points = np.random.default_rng(0).normal(size=(16, 2))
+    flags = [*MLP, "--generator.norm", "none", "--iterations", "0"]
+    flags += ["--data.source", f"npz:{arrays(path / 'points.npz', points=points)}"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["command", *flags, "--out", str(path / "run")])
+        cli.experiment(PICTURES, "An experiment.")
+    assert (path / "run" / "checkpoints" / "0").is_dir()
+    return path / "run", flags
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy of it, and the flags that made it."""
+    path, flags = finished
+    return shutil.copytree(path, tmp_path / "run"), flags
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (["--seed", "1"], ["seed: 0 → 1", "--out", "--fork"]),
+        (["--generator.width", "8", "--objective.loss", "hinge"], ["width: 4 → 8", "loss: non_"]),
+        (["--objective.loss", "hing"], ["'hing'"]),
+        (["--batch-size", "6"], ["4 devices"]),
+    ],
+    ids=["seed", "two", "loss", "devices"],
+)
+def test_a_run_that_exists_is_not_touched(refused, run, changes, says):
+    path, flags = run
+    refused("--out", path, *flags, *changes, says=says)
+
+
+def test_a_run_whose_data_changed_is_not_touched(refused, run, tmp_path, finished):
+    path, flags = run
+    source = finished[0].parent / "points.npz"
+    kept = source.read_bytes()
+    try:
+        arrays(source, points=np.zeros((17, 2)))
+        refused("--out", path, *flags, says=["data have changed", path, "16", "17", "--fork"])
+    finally:
+        source.write_bytes(kept)
+
+
+def test_fork_of_nothing(refused, tmp_path):
+    flags = ["--out", tmp_path / "none", "--fork", tmp_path / "new"]
+    refused(*flags, says=[tmp_path / "none", "holds no run"])
+
+
+def test_fork_into_itself(refused, run):
+    path, flags = run
+    refused("--out", path, "--fork", path, *flags, says=["fork", path])
+
+
+def test_fork_of_another_architecture(refused, run, tmp_path):
+    path, flags = run
+    changes = ["--discriminator.width", "8", "--fork", tmp_path / "new"]
+    says = ["another architecture", path / "checkpoints" / "0", "(4,)", "(8,)"]
+    refused("--out", path, *flags, *changes, says=says)
+
+
+def test_fork_without_a_checkpoint(refused, run, tmp_path):
+    path, flags = run
+    shutil.rmtree(path / "checkpoints")
+    (path / "checkpoints").mkdir()
+    flags = [*flags, "--out", path, "--fork", tmp_path / "new"]
+    refused(*flags, says=[path, "no checkpoint"])
+
+
+# ---- gan-jax ----
+
+
+def gan_jax_refused(command, tmp_path, *flags, says):
+    before = snapshot(tmp_path)
+    assert_refused(command(cli.main, *flags), *says)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("verb", ["sample", "interpolate"])
+def test_no_run_to_sample_from(command, tmp_path, monkeypatch, verb):
+    monkeypatch.chdir(tmp_path)
+    says = [tmp_path / "none", "holds no run", "config.json"]
+    gan_jax_refused(command, tmp_path, verb, tmp_path / "none", says=says)
+
+
+@pytest.mark.parametrize("verb", ["sample", "interpolate"])
+def test_a_run_without_checkpoints(command, run, tmp_path, monkeypatch, verb):
+    monkeypatch.chdir(tmp_path)
+    shutil.rmtree(run[0] / "checkpoints")
+    gan_jax_refused(command, tmp_path, verb, run[0], says=[run[0], "no checkpoint"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["sample", "--n", "0"], ["--n", "not 0"]),
+        (["sample", "--label", "3"], ["unconditional", "label"]),
+        (["interpolate", "--label", "3"], ["unconditional", "label"]),
+        (["sample", "--checkpoint", "7"], ["no checkpoint 7", "[0]"]),
+        (["interpolate", "--checkpoint", "7"], ["no checkpoint 7", "[0]"]),
+        (["interpolate", "--steps", "1"], ["2 steps"]),
+        (["interpolate", "--paths", "0"], ["1 path"]),
+        (["sample", "--format", "folder"], ["folder", "points"]),
+        (["sample", "--out", "data/config.json/a.png"], ["cannot write to", "config.json"]),
+        (["interpolate", "--out", "data/config.json/a.png"], ["cannot write to", "config.json"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_what_a_run_cannot_give(command, run, tmp_path, monkeypatch, flags, says):
+    monkeypatch.chdir(tmp_path)
+    os.rename(run[0], "data")
+    gan_jax_refused(command, tmp_path, flags[0], "data", *flags[1:], says=says)
+
+
+def test_a_label_out_of_range(command, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = config.from_json(Config, (run[0] / "config.json").read_text())
+    values = config.to_dict(settings)
+    values["objective"]["conditional"] = True
+    (run[0] / "config.json").write_text(config.to_json(config.from_dict(Config, values)))
+    data = (run[0] / "data.json").read_text()
+    (run[0] / "data.json").write_text(data.replace('"num_classes": null', '"num_classes": 3'))
+    flags = ["sample", run[0], "--label", "3"]
+    gan_jax_refused(command, tmp_path, *flags, says=["label 3", "0 to 2"])

@@ -1,0 +1,213 @@
+"""Configurations: JSON, flags, what counts as a change, and what is refused."""
+
+import dataclasses
+import json
+
+import pytest
+import tyro
+
+from gan_jax.cli import Launch
+from gan_jax.config import (
+    Average,
+    Config,
+    Data,
+    Network,
+    Objective,
+    Optimizer,
+    differences,
+    from_dict,
+    from_json,
+    to_dict,
+    to_json,
+)
+from gan_jax.data import Description
+from gan_jax.errors import InputError
+from gan_jax.losses import LOSSES
+from gan_jax.steps import Alternation
+
+# No field has its default here, save the periods, which exclude other steps than 1 and 1.
+CHANGED = Config(
+    name="other",
+    seed=7,
+    iterations=5,
+    batch_size=16,
+    data=Data("folder:some where", "test", 32, "pad", 3, True, 0.5),
+    objective=Objective("hinge", 16, True, 0.1, 1.5, 2.5, 3.5, 4.5),
+    alternation=Alternation(d_steps=5, g_steps=2),
+    generator=Network("mlp", 32, 2, "spectral", "bfloat16"),
+    discriminator=Network("mlp", 16, 1, "batch", "bfloat16"),
+    g_optimizer=Optimizer("lion", 1e-3, {"b1": 0.25}, "cosine", 1e-5, 100, 0.5),
+    d_optimizer=Optimizer("sgd", 2e-3, {"momentum": 0.9}, "linear", 2e-5, 200, 0.25),
+    average=Average(500.0, None),
+    log_every=10,
+    sample_every=20,
+    checkpoint_every=30,
+    keep_last=1,
+    keep_every=60,
+)
+PERIODS = Config(alternation=Alternation(d_epochs=2, g_epochs=3))
+
+# When a run is resumed these may differ: how long, how often, where.
+FREE = {
+    "name",
+    "iterations",
+    "log_every",
+    "sample_every",
+    "checkpoint_every",
+    "keep_last",
+    "keep_every",
+    "data.budget_gib",
+}
+
+
+def leaves(config, prefix=""):
+    """The fields of nested dataclasses, by dotted name."""
+    flat = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            flat |= leaves(value, f"{prefix}{field.name}.")
+        else:
+            flat[prefix + field.name] = value
+    return flat
+
+
+def changed_in(name, value):
+    """The default configuration with one field changed."""
+    values = inner = to_dict(Config())
+    *path, last = name.split(".")
+    for part in path:
+        inner = inner[part]
+    inner[last] = value
+    return from_dict(Config, values)
+
+
+UNLIKE_DEFAULT = {
+    name: value for name, value in leaves(CHANGED).items() if not name.endswith("_epochs")
+}
+
+
+def test_the_changed_config_has_no_default():
+    default = leaves(Config())
+    assert [name for name, value in UNLIKE_DEFAULT.items() if value == default[name]] == []
+
+
+@pytest.mark.parametrize("config", [Config(), CHANGED, PERIODS], ids=["default", "all", "periods"])
+def test_json_round_trip(config):
+    text = to_json(config)
+    back = from_json(Config, text)
+    assert back == config
+    assert to_json(back) == text
+    assert json.loads(text) == to_dict(config)
+
+
+def test_json_round_trip_of_a_description():
+    data = Description((8, 8, 1), None, 1797, "abc")
+    assert from_json(Description, to_json(data)) == data
+
+
+def test_absent_fields_take_defaults():
+    assert from_dict(Config, {"data": {"flip": True}}) == Config(data=Data(flip=True))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"batchsize": 3}, "Config has no field batchsize"),
+        ({"data": {"sauce": "digits"}}, "Data has no field sauce"),
+        ({"d_optimizer": {"rate": 1, "momentum": 2}}, "Optimizer has no field momentum, rate"),
+    ],
+)
+def test_unknown_fields_are_refused_by_name(values, message):
+    with pytest.raises(InputError, match=message):
+        from_dict(Config, values)
+
+
+def test_flags_reach_every_field():
+    flags = []
+    for name, value in UNLIKE_DEFAULT.items():
+        flag = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            flags += [flag]
+        elif isinstance(value, dict):
+            flags += [flag, *(f"{k}={v}" for k, v in value.items())]
+        else:
+            flags += [flag, str(value)]
+    assert tyro.cli(Launch, default=Launch(Config()), args=flags).config == CHANGED
+
+
+@pytest.mark.parametrize("name", [n for n in UNLIKE_DEFAULT if not n.endswith(".options")])
+def test_differences_name_what_changes_the_training(name):
+    other = changed_in(name, UNLIKE_DEFAULT[name])
+    found = [d.split(":")[0] for d in differences(Config(), other)]
+    assert found == ([] if name in FREE else [name])
+
+
+def test_differences_name_options_and_periods():
+    config = dataclasses.replace(PERIODS, d_optimizer=Optimizer(options={"b1": 0.5, "eps": 1e-6}))
+    assert differences(Config(), config) == [
+        "alternation.d_epochs: None → 2",
+        "alternation.g_epochs: None → 3",
+        "d_optimizer.options.b2: 0.999 → None",
+        "d_optimizer.options.eps: None → 1e-06",
+    ]
+
+
+@pytest.mark.parametrize("config", [Config(), CHANGED, PERIODS], ids=["default", "all", "periods"])
+def test_no_differences_from_itself(config):
+    assert differences(config, from_json(Config, to_json(config))) == []
+
+
+@pytest.mark.parametrize("config", [Config(), PERIODS], ids=["default", "periods"])
+def test_good_configs_are_valid(config):
+    assert config.validate() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("objective.loss", "hing", ["'hing'", *LOSSES]),
+        ("data.fit", "stretch", ["'stretch'", "crop", "pad"]),
+        ("generator.kind", "gan", ["'gan'", "dcgan", "mlp"]),
+        ("discriminator.kind", "gan", ["'gan'", "dcgan", "mlp"]),
+        ("generator.norm", "layer", ["'layer'", "batch", "spectral", "none"]),
+        ("discriminator.norm", "layer", ["'layer'", "batch", "spectral", "none"]),
+        ("generator.dtype", "float16", ["'float16'", "float32", "bfloat16"]),
+        ("discriminator.dtype", "float64", ["'float64'", "float32", "bfloat16"]),
+        ("generator.width", 0, ["at least 1", "not 0"]),
+        ("discriminator.width", -8, ["at least 1", "not -8"]),
+        ("generator.depth", -1, ["at least 0", "not -1"]),
+        ("discriminator.depth", -2, ["at least 0", "not -2"]),
+        ("data.channels", 2, ["1 (grey)", "3 (RGB)", "not 2"]),
+        ("g_optimizer.schedule", "step", ["'step'", "constant", "linear", "cosine"]),
+        ("d_optimizer.schedule", "step", ["'step'", "constant", "linear", "cosine"]),
+        ("d_optimizer.schedule", "linear", ["d_optimizer.decay_updates"]),
+        ("g_optimizer.schedule", "cosine", ["g_optimizer.decay_updates"]),
+        ("d_optimizer.clip_weights", 0.0, ["above 0", "not 0.0"]),
+        ("g_optimizer.clip_weights", -0.1, ["above 0", "not -0.1"]),
+        ("batch_size", 0, ["at least 1", "not 0"]),
+        ("log_every", 0, ["at least 1", "not 0"]),
+        ("sample_every", -5, ["at least 1", "not -5"]),
+        ("checkpoint_every", 0, ["at least 1", "not 0"]),
+        ("keep_last", 0, ["at least 1", "not 0"]),
+        ("iterations", -1, ["at least 0", "not -1"]),
+        ("seed", -1, ["at least 0", "not -1"]),
+        ("objective.latent_dim", 0, ["at least 1", "not 0"]),
+    ],
+)
+def test_validate_names_the_field_and_what_it_may_be(name, value, says):
+    with pytest.raises(InputError) as error:
+        changed_in(name, value).validate()
+    assert [word for word in [name.split(".")[0], *says] if word not in str(error.value)] == []
+
+
+@pytest.mark.parametrize("penalty", ["r1", "r2", "wgan_gp", "dragan"])
+def test_penalties_exclude_batch_norm_in_the_discriminator(penalty):
+    config = Config(
+        objective=Objective(**{penalty: 1.0}),
+        discriminator=Network(norm="batch"),
+    )
+    with pytest.raises(InputError, match=rf"objective\.{penalty} .*without batch norm"):
+        config.validate()
+    spectral = dataclasses.replace(config, discriminator=Network(norm="spectral"))
+    assert spectral.validate() is None

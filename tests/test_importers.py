@@ -1,0 +1,46 @@
+"""Importers pay for nothing they do not use, and find what the contract says."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    "PIL", "grain", "matplotlib", "orbax", "sklearn", "tensorboardX", "tensorflow",
+    "tensorflow_datasets", "tyro",
+}  # fmt: skip
+
+STEPS = """
+import gan_jax, jax, optax
+from gan_jax import losses, networks, regularizers
+
+batch = {"real": jax.numpy.zeros((4, 8, 8, 1))}
+objective = gan_jax.Adversarial(loss=losses.non_saturating, regularizers=(regularizers.R1(gamma=1.0),), latent_dim=64)
+d, g = gan_jax.create_train_states(
+    jax.random.key(0), generator=networks.dcgan.Generator(resolution=8, channels=1, width=2), discriminator=networks.dcgan.Discriminator(resolution=8, width=2),
+    objective=objective, batch=batch, d_tx=optax.adam(2e-4, b1=0.5), g_tx=optax.adam(2e-4, b1=0.5))
+d, d_metrics = gan_jax.d_step(d, g, batch, jax.random.key(1), objective=objective)
+g, g_metrics = gan_jax.g_step(g, d, batch, jax.random.key(1), objective=objective)
+assert g.ema_params is not None and d.ema_params is None
+"""  # noqa: E501
+
+REPORT = "import json, sys; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+
+
+@pytest.mark.parametrize("code", ["import gan_jax", STEPS], ids=["import", "steps"])
+def test_heavy_packages_stay_out(code):
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{REPORT}"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert HEAVY.isdisjoint(json.loads(done.stdout))
+
+
+def test_train_is_there_on_first_use():
+    import gan_jax
+
+    assert callable(gan_jax.train)
+    with pytest.raises(AttributeError, match="nothing_like_it"):
+        gan_jax.nothing_like_it  # noqa: B018
+    assert set(gan_jax.__all__) <= set(dir(gan_jax)) | {"train"}

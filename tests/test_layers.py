@@ -1,0 +1,314 @@
+"""Convolutions in both forms, spectral norm, and the small layers."""
+
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax.networks import layers
+from gan_jax.networks.layers import Conv, Dense, Embed, batch_norm, conv_down, conv_same, conv_up
+
+KEY = jax.random.key(0)
+
+# convolution, shape of the input, shape of the kernel
+CASES = [
+    (conv_same, (2, 5, 4, 3), (3, 3, 3, 5)),
+    (conv_same, (3, 4, 7, 2), (5, 3, 2, 1)),
+    (conv_same, (2, 1, 1, 3), (3, 3, 3, 2)),  # the kernel outgrows its input
+    (conv_same, (1, 3, 2, 4), (1, 1, 4, 3)),
+    (conv_down, (2, 6, 4, 3), (4, 4, 3, 5)),
+    (conv_down, (3, 2, 2, 1), (4, 4, 1, 2)),
+    (conv_up, (2, 3, 5, 3), (4, 4, 3, 2)),
+    (conv_up, (3, 1, 1, 5), (4, 4, 5, 3)),
+]
+every_convolution = pytest.mark.parametrize(
+    ("convolve", "x_shape", "kernel_shape"),
+    CASES,
+    ids=[f"{c[0].__name__}-{'x'.join(map(str, c[1]))}" for c in CASES],
+)
+
+
+def inputs(*shapes):
+    return [
+        jax.random.normal(k, s)
+        for k, s in zip(jax.random.split(KEY, len(shapes)), shapes, strict=True)
+    ]
+
+
+def numpy_convolution(convolve, x, kernel):
+    """From the definition, in float64: every input pixel through every tap."""
+    (n, h, w, _), (kh, kw, _, c) = x.shape, kernel.shape
+    x, kernel = np.float64(x), np.float64(kernel)
+    scale = {conv_same: 1.0, conv_down: 0.5, conv_up: 2.0}[convolve]
+    y = np.zeros((n, int(h * scale), int(w * scale), c))
+    top, left = (1, 1) if kh == 4 else (kh // 2, kw // 2)
+    for i, j, a, b in np.ndindex(h, w, kh, kw):
+        if convolve is conv_up:  # input i reaches output 2i + a − 1
+            o, p, partial = 2 * i + a - 1, 2 * j + b - 1, False
+        else:  # output o reads input o·stride + a − padding
+            stride = int(1 / scale)
+            (o, r), (p, s) = divmod(i + top - a, stride), divmod(j + left - b, stride)
+            partial = r or s
+        if not partial and 0 <= o < y.shape[1] and 0 <= p < y.shape[2]:
+            y[:, o, p] += x[:, i, j] @ kernel[a, b]
+    return y
+
+
+def derivatives(convolve):
+    """Value, both gradients, and both gradients of a gradient penalty: five arrays."""
+
+    def critic(x, kernel):
+        return jnp.sum(jnp.tanh(convolve(x, kernel)))
+
+    def penalty(x, kernel):
+        return jnp.sum(jnp.square(jax.grad(critic)(x, kernel)))
+
+    def everything(x, kernel):
+        first = jax.grad(critic, (0, 1))(x, kernel)
+        return convolve(x, kernel), *first, *jax.grad(penalty, (0, 1))(x, kernel)
+
+    return jax.jit(everything)
+
+
+@functools.cache
+def results(convolve, x_shape, kernel_shape, canonical):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layers, "canonical_form", lambda: canonical)
+        return derivatives(convolve)(*inputs(x_shape, kernel_shape))
+
+
+@every_convolution
+@pytest.mark.parametrize("canonical", [True, False], ids=["canonical", "lax"])
+def test_convolution_agrees_with_its_definition(convolve, x_shape, kernel_shape, canonical):
+    y, *_ = results(convolve, x_shape, kernel_shape, canonical)
+    expected = numpy_convolution(convolve, *inputs(x_shape, kernel_shape))
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+
+
+@every_convolution
+def test_both_forms_agree_in_every_derivative(convolve, x_shape, kernel_shape):
+    canonical, plain = (results(convolve, x_shape, kernel_shape, c) for c in (True, False))
+    for ours, theirs in zip(canonical, plain, strict=True):
+        scale = np.abs(theirs).max()
+        assert scale > 0
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=5e-6 * scale)
+
+
+@every_convolution
+def test_canonical_in_every_derivative(convolve, x_shape, kernel_shape):
+    """XLA's fast kernel takes NHWC and HWIO, no stride, no padding or dilation by the convolution,
+    and no kernel larger than its input: every convolution of the program must be so."""
+    text = derivatives(convolve).lower(*inputs(x_shape, kernel_shape)).as_text()
+    convolutions = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+    assert len(convolutions) >= 5
+    for line in convolutions:
+        assert "[b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]" in line
+        windows = dict(re.findall(r"(\w+) = (\[[^=]*?\])[,}]", line.split("window = {")[1]))
+        for name, neutral in {"stride": 1, "pad": 0, "lhs_dilate": 1, "rhs_dilate": 1}.items():
+            assert set(re.findall(r"\d+", windows.get(name, ""))) <= {str(neutral)}
+        image, kernel = re.findall(r"tensor<(\d+)x(\d+)x(\d+)x(\d+)xf32>", line)[:2]
+        assert int(kernel[0]) <= int(image[1])
+        assert int(kernel[1]) <= int(image[2])
+
+
+def test_up_is_the_transpose_of_down():
+    @jax.jit
+    def products(x, y, kernel):
+        down, up = conv_down(x, kernel), conv_up(y, kernel.swapaxes(2, 3))
+        return jnp.vdot(down, y), jnp.vdot(x, up)
+
+    left, right = products(*inputs((2, 6, 8, 3), (2, 3, 4, 5), (4, 4, 3, 5)))
+    assert abs(left) > 1
+    np.testing.assert_allclose(left, right, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("resample", "shape"),
+    [("same", (2, 6, 4, 5)), ("down", (2, 3, 2, 5)), ("up", (2, 12, 8, 5))],
+)
+def test_conv_resamples(resample, shape):
+    (x,) = inputs((2, 6, 4, 3))
+    layer = Conv(5, resample)
+    assert layer.init_with_output(KEY, x)[0].shape == shape
+
+
+@pytest.mark.parametrize("layer", [Conv(5), Dense(5)], ids=["conv", "dense"])
+def test_bias_starts_at_zero_and_is_added(layer):
+    (x,) = inputs((2, 4, 4, 3))
+    y, variables = layer.init_with_output(KEY, x)
+    np.testing.assert_array_equal(variables["params"]["bias"], np.zeros(5))
+    bias = jnp.arange(5.0)
+    biased = layer.apply({"params": variables["params"] | {"bias": bias}}, x)
+    np.testing.assert_allclose(biased, np.asarray(y) + np.arange(5), rtol=1e-6)
+    without = layer.clone(use_bias=False)
+    assert set(without.init(KEY, x)["params"]) == {"kernel"}
+    np.testing.assert_array_equal(without.apply(variables, x), y)
+
+
+def test_dense_maps_the_last_axis():
+    x, kernel = inputs((2, 3, 4), (4, 5))
+    y = Dense(5, use_bias=False).apply({"params": {"kernel": kernel}}, x)
+    np.testing.assert_allclose(y, np.einsum("abc,cd->abd", x, kernel), rtol=1e-4, atol=1e-5)
+
+
+def test_embed_looks_rows_up():
+    label = jnp.array([2, 0, 2])
+    y, variables = Embed(3, 4).init_with_output(KEY, label)
+    table = np.asarray(variables["params"]["embedding"])
+    np.testing.assert_array_equal(y, table[[2, 0, 2]])
+    # Only the classes that occur learn, and in proportion.
+    gradient = jax.grad(lambda v: jnp.sum(Embed(3, 4).apply(v, label)))(variables)
+    np.testing.assert_array_equal(
+        gradient["params"]["embedding"], np.array([[1.0], [0.0], [2.0]]) * np.ones((3, 4))
+    )
+
+
+LAYERS = {
+    "conv": (Conv(6, use_bias=False), (2, 4, 4, 3)),
+    "dense": (Dense(6, use_bias=False), (2, 9)),
+    "embed": (Embed(5, 6), (5,)),
+}
+every_layer = pytest.mark.parametrize("name", LAYERS)
+
+
+def layer_and_input(name):
+    layer, shape = LAYERS[name]
+    return layer, jnp.arange(5) if name == "embed" else jax.random.normal(KEY, shape)
+
+
+@functools.cache
+def initial(name):
+    """A layer, its input, and its first output and variables with spectral norm."""
+    layer, x = layer_and_input(name)
+    return layer, x, *jax.jit(layer.clone(spectral=True).init_with_output)(KEY, x)
+
+
+@functools.cache
+def example(name):
+    """A layer, its input, and a weight that its singular vectors know nothing of."""
+    layer, x, _, variables = initial(name)
+    params = jax.tree.map(lambda p: jax.random.normal(KEY, p.shape), variables["params"])
+    return layer, x, params, variables["spectral"]
+
+
+@functools.cache
+def spectral_pass(name, train):
+    """(params, vectors) to (output, vectors), by the layer with spectral norm."""
+    layer, x, _, _ = example(name)
+
+    def call(params, vectors):
+        variables = {"params": params, "spectral": vectors}
+        y, changed = layer.clone(spectral=True).apply(
+            variables, x, train=train, mutable=["spectral"]
+        )
+        return y, changed["spectral"]
+
+    return jax.jit(call)
+
+
+def largest_singular_value(params):
+    (weight,) = jax.tree.leaves(params)
+    return np.linalg.svd(np.float64(weight).reshape(-1, 6), compute_uv=False)[0]
+
+
+@every_layer
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16], ids=["f32", "bf16"])
+def test_computes_in_dtype_with_float32_parameters(name, dtype):
+    layer, x = layer_and_input(name)
+    layer = layer.clone(dtype=dtype, spectral=True)
+    y, variables = jax.eval_shape(layer.init_with_output, KEY, x)
+    assert y.dtype == dtype
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
+
+
+@every_layer
+def test_init_gives_variables(name):
+    """No field of a layer may take the name of a method of Linen's modules."""
+    layer, x = layer_and_input(name)
+    assert set(jax.eval_shape(lambda: layer.init(KEY, x))) == {"params"}
+
+
+@every_layer
+def test_spectral_norm_divides_by_the_largest_singular_value(name):
+    layer, x, params, vectors = example(name)
+    first, _ = spectral_pass(name, True)(params, vectors)
+    for _ in range(60):
+        y, vectors = spectral_pass(name, True)(params, vectors)
+    expected = layer.apply({"params": params}, x) / largest_singular_value(params)
+    np.testing.assert_allclose(y, expected, rtol=1e-3, atol=1e-5)
+    assert np.abs(first - expected).max() > 1e-2  # the first pass could not know
+
+
+@every_layer
+def test_spectral_norm_is_good_from_the_start(name):
+    layer, x, y, variables = initial(name)
+    plain = layer.apply({"params": variables["params"]}, x)
+    expected = plain / largest_singular_value(variables["params"])
+    np.testing.assert_allclose(y, expected, rtol=0.05)
+
+
+@every_layer
+def test_power_iteration_in_training_only(name):
+    _, _, params, before = example(name)
+    _, outside = spectral_pass(name, False)(params, before)
+    _, training = spectral_pass(name, True)(params, before)
+    for old, kept, new in zip(*map(jax.tree.leaves, (before, outside, training)), strict=True):
+        np.testing.assert_array_equal(old, kept)
+        np.testing.assert_allclose(np.linalg.norm(new), 1, rtol=1e-6)
+        assert np.abs(old - new).max() > 1e-2
+
+
+@every_layer
+@pytest.mark.parametrize("train", [True, False], ids=["train", "test"])
+def test_spectral_norm_differentiates_sigma_but_not_its_vectors(name, train):
+    layer, x, params, vectors = example(name)
+    y, after = spectral_pass(name, train)(params, vectors)
+    (weight,) = jax.tree.leaves(params)
+    weight = np.float64(weight)
+    u, v = map(np.float64, jax.tree.leaves(after))
+    (c,) = inputs(y.shape)
+
+    # The layer is linear in its weight, so the loss is <m, W>/(uᵀWv) for some m.
+    def plain(params):
+        return jnp.sum(c * layer.apply({"params": params}, x))
+
+    (m,) = map(np.float64, jax.tree.leaves(jax.jit(jax.grad(plain))(params)))
+
+    def loss(w):
+        return np.sum(m * w) / (u @ w.reshape(-1, 6) @ v)
+
+    def central_difference(index, eps=1e-6):
+        step = np.zeros(weight.shape)
+        step[index] = eps
+        return (loss(weight + step) - loss(weight - step)) / (2 * eps)
+
+    expected = np.array([central_difference(i) for i in np.ndindex(weight.shape)])
+
+    def normalised(params):
+        return jnp.sum(c * spectral_pass(name, train)(params, vectors)[0])
+
+    (gradient,) = jax.tree.leaves(jax.grad(normalised)(params))
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(np.ravel(gradient), expected, rtol=0, atol=1e-4 * scale)
+
+
+def test_batch_norm_sees_the_global_batch():
+    (x,) = inputs((8, 3))
+    x = x + jnp.arange(8.0)[:, None]  # devices would differ on their own
+    whole = batch_norm(True, None, jnp.float32, "norm")
+    y, variables = whole.init_with_output(KEY, x)
+    np.testing.assert_allclose(np.mean(y, axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(np.std(y, axis=0), 1, atol=1e-3)
+    _, stats = whole.apply(variables, x, mutable=["batch_stats"])
+
+    def part(x):
+        norm = batch_norm(True, "devices", jnp.float32, "norm")
+        return norm.apply(variables, x, mutable=["batch_stats"])
+
+    y_split, stats_split = jax.pmap(part, axis_name="devices")(x.reshape(4, 2, 3))
+    np.testing.assert_allclose(np.asarray(y_split).reshape(8, 3), y, atol=1e-5)
+    for split, one in zip(*map(jax.tree.leaves, (stats_split, stats)), strict=True):
+        np.testing.assert_allclose(np.asarray(split), np.tile(one, (4, 1)), rtol=1e-5)

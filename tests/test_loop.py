@@ -1,0 +1,368 @@
+"""The loop: exact resume, devices and processes that do not matter, and what a run leaves."""
+
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from helpers import assert_same, largest_difference
+from PIL import Image
+
+import gan_jax
+from gan_jax import loop
+from gan_jax.config import Alternation, Config, Data, Network, Objective, Optimizer, to_json
+from gan_jax.errors import DivergedError, InputError
+from gan_jax.runs import Run
+
+# Intervals that do not divide each other, so that calls of the program have odd lengths.
+POINTS = Config(
+    name="points",
+    iterations=12,
+    batch_size=16,
+    data=Data(source="ring"),
+    objective=Objective(latent_dim=2, r1=0.1),
+    alternation=Alternation(d_steps=2),
+    generator=Network(kind="mlp", width=8, depth=2),
+    discriminator=Network(kind="mlp", width=8, depth=2),
+    log_every=4,
+    sample_every=12,
+    checkpoint_every=6,
+)
+PICTURES = dataclasses.replace(
+    POINTS,
+    data=Data(source="digits", flip=True),
+    objective=Objective(latent_dim=4, conditional=True, loss="relativistic_average"),
+    alternation=Alternation(),
+    generator=Network(width=2, norm="batch"),
+    discriminator=Network(width=2, norm="spectral"),
+)
+
+
+def changed(config: Config, **fields) -> Config:
+    return dataclasses.replace(config, **fields)
+
+
+def script(tmp_path: Path, config: Config) -> Path:
+    """An experiment file for `config`."""
+    path = tmp_path / "experiment.py"
+    path.write_text(
+        "import json\nfrom gan_jax import cli\nfrom gan_jax.config import Config, from_json\n"
+        f"cli.experiment(from_json(Config, {to_json(config)!r}), 'A test.')\n"
+    )
+    return path
+
+
+def launch(path: Path, *flags, devices: int = 4, **options) -> subprocess.Popen:
+    """A fresh process that runs an experiment file."""
+    environment = os.environ | {
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "JAX_NUM_CPU_DEVICES": str(devices),
+    }
+    return subprocess.Popen(
+        [sys.executable, str(path), *map(str, flags)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
+
+
+def finish(process: subprocess.Popen, status: int = 0) -> str:
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == status, output
+    return output
+
+
+def wait_until(condition, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 100
+    while not condition():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+
+
+def checkpoints_in(directory: Path) -> list[int]:
+    """Those that are whole: Orbax gives them their name last."""
+    names = [path.name for path in directory.glob("checkpoints/*")]
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def logged(directory: Path) -> list[dict]:
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Each run, uninterrupted, on the 4 devices here."""
+    results = {}
+
+    def get(config: Config) -> loop.Result:
+        key = to_json(config)
+        if key not in results:
+            results[key] = gan_jax.train(config, out=tmp_path_factory.mktemp("whole"))
+        return results[key]
+
+    return get
+
+
+# ---- invariant 3: exact resume ----
+
+
+@pytest.mark.parametrize("config", [POINTS, PICTURES], ids=["points", "pictures"])
+def test_resuming_in_a_fresh_process_is_exact(config, whole, tmp_path):
+    out = tmp_path / "run"
+    path = script(tmp_path, config)
+    finish(launch(path, "--out", out, "--iterations", 6))
+    output = finish(launch(path, "--out", out))
+    assert "going on from the checkpoint at iteration 6" in output
+    resumed = Run.open(out).states()
+    assert_same(resumed, whole(config)[:2])
+
+
+def test_however_a_run_is_cut_it_is_the_same(whole, tmp_path):
+    """Other intervals, an interruption off every boundary, and a longer total."""
+    first = changed(POINTS, iterations=5, log_every=3, sample_every=2, checkpoint_every=100)
+    gan_jax.train(first, out=tmp_path)
+    second = changed(POINTS, log_every=100, checkpoint_every=7)
+    result = gan_jax.train(second, out=tmp_path)
+    assert_same(result[:2], whole(POINTS)[:2])
+
+
+def test_kill_9_loses_no_more_than_an_interval(tmp_path):
+    out = tmp_path / "run"
+    # So long that it cannot end before it is killed.
+    path = script(tmp_path, changed(POINTS, iterations=10**7, checkpoint_every=100, log_every=50))
+    process = launch(path, "--out", out)
+    wait_until(lambda: len(checkpoints_in(out)) >= 2, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+    seen, reached = logged(out)[-1]["iteration"], checkpoints_in(out)[-1]
+    assert reached >= seen - 2 * 100  # the one being written may be lost with the process
+    (out / "metrics.jsonl").open("a").write('{"iteration": 99')  # cut short
+    end = reached + 20
+    resumed = gan_jax.train(changed(POINTS, iterations=end), out=out)
+    uninterrupted = gan_jax.train(changed(POINTS, iterations=end), out=tmp_path / "whole")
+    assert_same(resumed[:2], uninterrupted[:2])
+    iterations = [entry["iteration"] for entry in logged(out)]
+    assert iterations == sorted(set(iterations))
+
+
+def test_ctrl_c_saves_and_exits(tmp_path):
+    out = tmp_path / "run"
+    path = script(tmp_path, changed(POINTS, iterations=10**7, checkpoint_every=10**7))
+    process = launch(path, "--out", out)
+    wait_until(lambda: (out / "metrics.jsonl").exists() and logged(out), process)
+    process.send_signal(signal.SIGINT)
+    output = finish(process, status=130)
+    assert "the same command goes on from there" in output
+    assert "Traceback" not in output
+    assert Run.open(out).states()[0].step > 0
+
+
+# ---- invariant 4: devices do not matter ----
+
+
+@pytest.mark.parametrize("config", [POINTS, PICTURES], ids=["points", "pictures"])
+def test_one_device_gives_what_four_give(config, whole, tmp_path):
+    out = tmp_path / "run"
+    output = finish(launch(script(tmp_path, config), "--out", out, devices=1))
+    assert "on 1 CPU device" in output
+    one, four = Run.open(out), Run.open(whole(config).directory)
+    samples = one.sample(20), four.sample(20)
+    np.testing.assert_allclose(*samples, atol=1e-4)
+    assert np.std(samples[0]) > 0.001
+    assert largest_difference(one.states(), four.states()) < 5e-3
+
+
+def test_two_processes_give_what_one_gives(whole, tmp_path):
+    """2 processes × 2 devices train, save and resume; 1 process × 4 devices does the same."""
+    out = tmp_path / "run"
+    path = script(tmp_path, PICTURES)
+
+    def both(*flags) -> list[str]:
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = free.getsockname()[1]
+        processes = [
+            launch(
+                path, "--out", out, "--distributed", f"localhost:{port}", "--processes", 2,
+                "--process-id", i, *flags, devices=2,
+            )
+            for i in range(2)
+        ]  # fmt: skip
+        return [finish(process) for process in processes]
+
+    first, second = both("--iterations", 6)
+    assert "done:" in first
+    assert "done:" not in second
+    both()
+    states = Run.open(out).states()
+    assert largest_difference(states, whole(PICTURES)[:2]) < 2e-3
+    assert [e["iteration"] for e in logged(out)] == [4, 6, 8, 12]  # one writer
+    samples = [Run(d, PICTURES, Run.open(out).data).sample(20) for d in (out, whole(PICTURES)[2])]
+    np.testing.assert_allclose(*samples, atol=2e-3)
+
+
+def test_replicas_stay_identical(tmp_path):
+    """After training, every device holds the same bits."""
+    replicas = []
+
+    class Watching(loop._Session):
+        def _iterate(self, d, g, start):
+            d, g, reached = super()._iterate(d, g, start)
+            replicas.extend(jax.tree.leaves((d, g)))
+            return d, g, reached
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "_Session", Watching)
+        gan_jax.train(PICTURES, out=tmp_path)
+    assert replicas
+    for leaf in replicas:
+        shards = [np.asarray(shard.data).tobytes() for shard in leaf.addressable_shards]
+        assert len(shards) == 4
+        assert len(set(shards)) == 1
+
+
+# ---- what a run is and leaves ----
+
+
+def test_a_seed_reproduces_a_run_and_another_does_not(whole, tmp_path):
+    assert_same(gan_jax.train(POINTS, out=tmp_path / "a")[:2], whole(POINTS)[:2])
+    other = gan_jax.train(changed(POINTS, seed=1), out=tmp_path / "b")
+    assert largest_difference(other.g.params, whole(POINTS).g.params) > 0.01
+
+
+def test_streamed_data_train_as_resident_ones(tmp_path):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "pictures"
+    for i in range(40):
+        path = folder / str(i % 3) / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8)).save(path)
+    config = changed(PICTURES, data=Data(source=f"folder:{folder}", flip=True))
+    resident = gan_jax.train(config, out=tmp_path / "resident")
+    streamed = changed(config, data=dataclasses.replace(config.data, budget_gib=0.0))
+    result = gan_jax.train(streamed, out=tmp_path / "streamed")
+    assert largest_difference(result[:2], resident[:2]) < 1e-5
+    # and it may go on resident where it stopped streaming
+    gan_jax.train(changed(config, iterations=13), out=tmp_path / "streamed")
+
+
+def test_periods_take_turns_by_epochs(tmp_path):
+    """1,797 digits in batches of 600: epochs begin at iterations 0, 3, 6, 9, 12 (by examples seen:
+    0, 1,800, 3,600, 5,400, 7,200). D trains for two epochs, then G for one."""
+    config = changed(
+        PICTURES, batch_size=600, iterations=12, alternation=Alternation(d_epochs=2, g_epochs=1)
+    )
+    result = gan_jax.train(config, out=tmp_path)
+    # Iterations 0 to 5 are D's, 6 to 8 G's, 9 to 11 D's again.
+    assert (result.d.step, result.g.step) == (9, 3)
+    kinds = [{name[0] for name in entry if name[1] == "/"} for entry in logged(tmp_path)]
+    assert kinds == [{"d"}, {"d", "g"}, {"d", "g"}]  # logged at 4, 8, 12
+
+
+def test_what_a_run_leaves(whole):
+    directory = whole(PICTURES).directory
+    assert Run.open(directory).config == PICTURES
+    assert [e["iteration"] for e in logged(directory)] == [4, 8, 12]
+    entry = logged(directory)[-1]
+    assert {"d/loss", "g/loss", "d/accuracy", "images_per_second", "epoch"} <= set(entry)
+    assert entry["images"] == 12 * 16
+    assert list(directory.glob("events.out.tfevents*"))
+    assert [p.name for p in directory.glob("samples/*")] == ["0000012.png"]
+    with Image.open(directory / "samples" / "0000012.png") as sheet:
+        assert sheet.width == sheet.height  # 10 classes × 10 samples
+    assert sorted(p.name for p in directory.glob("checkpoints/*")) == ["12", "6"]
+
+
+def test_logged_metrics_are_averages_over_the_interval(whole, tmp_path):
+    each = gan_jax.train(changed(POINTS, log_every=1), out=tmp_path)
+    fine, coarse = logged(each.directory), logged(whole(POINTS).directory)
+    mean = np.mean([entry["d/loss"] for entry in fine[4:8]])
+    np.testing.assert_allclose(coarse[1]["d/loss"], mean, rtol=1e-5)
+
+
+def test_retention(tmp_path):
+    config = changed(POINTS, checkpoint_every=2, keep_last=2, keep_every=4)
+    gan_jax.train(config, out=tmp_path)
+    assert Run.open(tmp_path).checkpoints().all() == [4, 8, 10, 12]
+
+
+def test_batches_move_with_the_iteration(tmp_path):
+    """Each iteration trains on its own batches: learning rate 0, and yet the loss differs."""
+    still = Optimizer(learning_rate=0.0)
+    config = changed(POINTS, log_every=1, d_optimizer=still, g_optimizer=still)
+    gan_jax.train(config, out=tmp_path)
+    losses = [entry["d/real_logit"] for entry in logged(tmp_path)]
+    assert len(set(losses)) == len(losses)
+
+
+# ---- resuming what is not the same ----
+
+
+def test_a_changed_config_is_refused_by_name(tmp_path):
+    gan_jax.train(changed(POINTS, iterations=2), out=tmp_path)
+    before = (tmp_path / "config.json").read_text()
+    other = changed(POINTS, batch_size=8, objective=Objective(latent_dim=2, r1=0.3))
+    with pytest.raises(InputError, match=r"batch_size: 16 → 8; objective.r1: 0.1 → 0.3"):
+        gan_jax.train(other, out=tmp_path)
+    assert (tmp_path / "config.json").read_text() == before
+
+
+def test_fork_goes_on_under_another_config(whole, tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    gan_jax.train(changed(POINTS, iterations=6), out=old)
+    before = sorted(p for p in old.rglob("*") if p.is_file())
+    other = changed(POINTS, objective=Objective(latent_dim=2, r1=5.0))
+    result = gan_jax.train(other, out=old, fork=new)
+    assert result.directory == new
+    assert result.d.step == 24
+    assert sorted(p for p in old.rglob("*") if p.is_file()) == before
+    assert json.loads((new / "fork.json").read_text())["iteration"] == 6
+    assert Run.open(new).checkpoints().all() == [6, 12]
+    assert largest_difference(result.d.params, whole(POINTS).d.params) > 1e-3
+    # Unchanged, a fork is the run itself.
+    same = gan_jax.train(POINTS, out=old, fork=tmp_path / "same")
+    assert_same(same[:2], whole(POINTS)[:2])
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    gan_jax.train(changed(POINTS, iterations=1), out=old)
+    wider = changed(POINTS, discriminator=Network(kind="mlp", width=9, depth=2))
+    with pytest.raises(InputError, match=r"d/opt_state/0/mu/Dense_0/bias is \(8,\) .* \(9,\)"):
+        gan_jax.train(wider, out=old, fork=new)
+
+
+def test_changed_data_are_refused(tmp_path):
+    def write(n):
+        np.savez(tmp_path / "points.npz", points=np.arange(2.0 * n).reshape(n, 2))
+
+    config = changed(POINTS, iterations=1, data=Data(source=f"npz:{tmp_path / 'points.npz'}"))
+    write(30)
+    gan_jax.train(config, out=tmp_path / "run")
+    write(31)
+    with pytest.raises(InputError, match="30 examples then, 31 now"):
+        gan_jax.train(changed(config, iterations=2), out=tmp_path / "run")
+
+
+def test_divergence_stops_the_run_and_saves_nothing_bad(tmp_path):
+    gan_jax.train(changed(POINTS, iterations=6), out=tmp_path)
+    runaway = changed(POINTS, iterations=40, d_optimizer=Optimizer(learning_rate=1e25))
+    with pytest.raises(DivergedError) as error:
+        gan_jax.train(runaway, out=tmp_path, fork=tmp_path / "fork")
+    message = str(error.value)
+    assert "discriminator's loss or gradient is not finite at iteration 6;" in message
+    assert message.endswith(str(tmp_path / "fork" / "checkpoints" / "6"))
+    d, _ = Run.open(tmp_path / "fork").states()
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(d.params))

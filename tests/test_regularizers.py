@@ -1,0 +1,213 @@
+"""Penalties on critics whose gradient is known, and weight clipping."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gan_jax.regularizers import DRAGAN, R1, R2, WassersteinGP, clip_weights
+
+KEY = jax.random.key(0)
+GRADIENT_PENALTIES = (R1, R2, WassersteinGP, DRAGAN)
+POINTS, IMAGES = (8, 2), (8, 3, 2, 2)
+
+every_penalty = pytest.mark.parametrize("penalty", GRADIENT_PENALTIES)
+every_shape = pytest.mark.parametrize("shape", [POINTS, IMAGES], ids=["points", "images"])
+
+
+def draws(shape):
+    real, fake = jax.random.normal(KEY, (2, *shape))
+    return real, 3 * fake + 2
+
+
+def linear(w):
+    """The critic w·x, whose gradient is w everywhere."""
+    return lambda x: x.reshape(len(x), -1) @ jnp.ravel(w)
+
+
+def quadratic(x):
+    """The critic ½|x|², whose gradient is x."""
+    return 0.5 * jnp.sum(x.reshape(len(x), -1) ** 2, axis=-1)
+
+
+def seen_by(penalty, real, fake, key=KEY):
+    """Where the penalty takes the critic's gradient, and its value for `quadratic`."""
+    points = []
+
+    def critic(x):
+        jax.debug.callback(points.append, x)
+        return quadratic(x)
+
+    value = penalty(critic, real, fake, key)
+    jax.effects_barrier()
+    return np.asarray(points[0]), value
+
+
+@pytest.mark.parametrize(
+    ("penalty", "expected"),
+    [
+        (R1(gamma=3.0), 37.5),  # 3/2 · (3² + 4²)
+        (R2(gamma=3.0), 37.5),
+        (WassersteinGP(weight=10.0), 160.0),  # 10 · (√(3² + 4²) − 1)²
+        (DRAGAN(weight=10.0), 160.0),
+    ],
+)
+@pytest.mark.parametrize("shape", [(5, 2), (5, 1, 2, 1)], ids=["points", "images"])
+def test_linear_critic(penalty, expected, shape):
+    value = penalty(linear(jnp.array([3.0, 4.0])), *draws(shape), KEY)
+    assert value.shape == ()
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+
+
+def test_sums_over_pixels_and_averages_over_examples():
+    real = jnp.array([1.0, 3.0]).reshape(2, 1, 1, 1) * jnp.ones((2, 2, 2, 3))
+    # 12 pixels of 1² make 12, 12 pixels of 3² make 108; their mean is 60, and γ/2 = 0.25 of it.
+    np.testing.assert_allclose(R1(gamma=0.5)(quadratic, real, real + 9, KEY), 15.0, rtol=1e-6)
+    np.testing.assert_allclose(R2(gamma=0.5)(quadratic, real + 9, real, KEY), 15.0, rtol=1e-6)
+
+
+@every_shape
+def test_r1_looks_at_real_and_r2_at_fake(shape):
+    real, fake = draws(shape)
+    np.testing.assert_array_equal(seen_by(R1(), real, fake)[0], real)
+    np.testing.assert_array_equal(seen_by(R2(), real, fake)[0], fake)
+
+
+@every_shape
+def test_wasserstein_gp_draws_one_alpha_an_example(shape):
+    real, fake = draws((256, *shape[1:]))
+    between, value = seen_by(WassersteinGP(weight=2.0), real, fake)
+    shares = ((between - real) / (fake - real)).reshape(256, -1)
+    alpha = np.median(shares, axis=1)
+    away = np.abs(fake - real).reshape(256, -1) > 0.1  # where the quotient is well conditioned
+    np.testing.assert_allclose(np.where(away, shares - alpha[:, None], 0), 0, atol=1e-4)
+    # Uniform: 256 draws fill [0, 1], each tenth within 4 standard deviations (19) of its 25.6.
+    counts, _ = np.histogram(alpha, bins=10, range=(0, 1))
+    assert counts.sum() == 256
+    assert 25.6 - 19 < counts.min() <= counts.max() < 25.6 + 19
+    norms = np.linalg.norm(between.reshape(256, -1), axis=1)
+    np.testing.assert_allclose(value, 2.0 * np.mean((norms - 1) ** 2), rtol=1e-5)
+
+
+@every_shape
+def test_dragan_perturbs_upwards_by_up_to_half_a_deviation(shape):
+    real, fake = draws((256, *shape[1:]))
+    real = 3 * real + 5  # a standard deviation that is far from the root mean square
+    nearby, value = seen_by(DRAGAN(weight=2.0), real, fake)
+    noise = (nearby - real) / (0.5 * np.float64(real).std())
+    assert -1e-5 < noise.min() < 0.01
+    assert 0.99 < noise.max() < 1 + 1e-5
+    np.testing.assert_allclose(noise.mean(), 0.5, atol=0.06)
+    rows = noise.reshape(256, -1)
+    assert (rows.std(axis=1) > 1e-3).all()  # a draw for every pixel
+    assert (rows.std(axis=0) > 0.2).all()  # and for every example
+    norms = np.linalg.norm(nearby.reshape(256, -1), axis=1)
+    np.testing.assert_allclose(value, 2.0 * np.mean((norms - 1) ** 2), rtol=1e-5)
+
+
+@pytest.mark.parametrize("penalty", [WassersteinGP(), DRAGAN()])
+def test_draws_follow_the_key(penalty):
+    real, fake = draws(IMAGES)
+    first, again, other = (
+        seen_by(penalty, real, fake, k)[0] for k in (KEY, KEY, jax.random.key(1))
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-2
+
+
+@every_penalty
+def test_finite_where_the_critic_is_flat(penalty):
+    real, fake = draws(IMAGES)
+
+    def loss(w):
+        return penalty()(linear(w), real, fake, KEY)
+
+    value, gradient = jax.value_and_grad(loss)(jnp.zeros(12))
+    np.testing.assert_allclose(value, 10.0 if penalty in (WassersteinGP, DRAGAN) else 0.0)
+    np.testing.assert_array_equal(gradient, np.zeros(12))
+
+
+@every_penalty
+def test_gradient_reaches_the_critic(penalty):
+    real, fake = draws(POINTS)
+    gradient = jax.grad(lambda w: penalty(2.0)(linear(w), real, fake, KEY))(jnp.array([3.0, 4.0]))
+    # ∂ 2/2 (a² + b²) = 2 (a, b); ∂ 2 (n − 1)² = 4 (n − 1) (a, b)/n with n = 5
+    expected = [6.0, 8.0] if penalty in (R1, R2) else [4 * 4 * 3 / 5, 4 * 4 * 4 / 5]
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5)
+
+
+@every_penalty
+def test_weights_are_leaves(penalty):
+    real, fake = draws(IMAGES)
+
+    def call(p):
+        return p(quadratic, real, fake, KEY)
+
+    one = call(penalty(1.0))
+    assert one > 0
+    np.testing.assert_allclose(jax.jit(call)(penalty(3.0)), 3 * one, rtol=1e-5)
+    many = jax.vmap(call)(penalty(jnp.array([0.0, 1.0, 0.5])))
+    np.testing.assert_allclose(many, [0, one, one / 2], rtol=1e-5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """A critic that says over which device axis its batch is spread."""
+
+    critic: Callable
+    axis_name: str
+
+    def __call__(self, x):
+        return self.critic(x)
+
+
+@every_penalty
+@every_shape
+def test_devices_do_not_matter(penalty, shape):
+    real, fake = draws(shape)
+
+    def part(real, fake, key):
+        return penalty()(Spread(quadratic, "devices"), real, fake, key)
+
+    split = [x.reshape(4, 2, *shape[1:]) for x in (real, fake)]
+    parts = jax.pmap(part, axis_name="devices", in_axes=(0, 0, None))(*split, KEY)
+    whole = penalty()(quadratic, real, fake, KEY)
+    assert np.asarray(parts).std() > 0
+    np.testing.assert_allclose(np.mean(parts), whole, rtol=1e-5)
+
+
+def test_clipped_parameters_stay_inside():
+    tx = optax.chain(optax.rmsprop(0.03), clip_weights(0.1))
+    params = {"a": jnp.array([0.5, -0.5, 0.0, 0.02]), "b": jnp.array([[0.09]])}
+    state = tx.init(params)
+    gradients = {"a": jnp.array([1.0, -1.0, -100.0, 0.0]), "b": jnp.array([[-5.0]])}
+    for _ in range(5):
+        updates, state = tx.update(gradients, state, params)
+        params = optax.apply_updates(params, updates)
+        assert max(np.abs(p).max() for p in params.values()) <= 0.1 * (1 + 1e-6)
+    # Downhill against the gradients, as far as the limit; without a gradient there is no update.
+    np.testing.assert_allclose(params["a"], [-0.1, 0.1, 0.1, 0.02], rtol=1e-6)
+    np.testing.assert_allclose(params["b"], [[0.1]], rtol=1e-6)
+
+
+def test_clipping_leaves_updates_that_stay_inside():
+    tx = clip_weights(1.0)
+    params = jnp.array([0.25, 0.25, 0.25])
+    updates, _ = tx.update(jnp.array([0.5, 1.0, -2.0]), tx.init(params), params)
+    np.testing.assert_array_equal(updates, [0.5, 0.75, -1.25])
+
+
+@pytest.mark.parametrize("limit", [0.0, -0.01])
+def test_clipping_needs_a_positive_limit(limit):
+    with pytest.raises(ValueError, match="positive limit"):
+        clip_weights(limit)
+
+
+def test_clipping_needs_the_parameters():
+    tx = clip_weights(0.1)
+    with pytest.raises(ValueError, match="parameters"):
+        tx.update(jnp.ones(2), tx.init(jnp.ones(2)))

@@ -1,0 +1,318 @@
+"""The steps: isolation, purity, and that they follow the dynamics they should."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from helpers import assert_same, dcgans, mlps, objective, pictures, points
+
+import gan_jax
+from gan_jax import losses, networks, regularizers
+
+NORMS = [("batch", "spectral"), ("spectral", "batch")]
+
+
+@pytest.mark.parametrize(("g_norm", "d_norm"), NORMS)
+def test_each_step_changes_its_own_player_and_nothing_of_the_other(g_norm, d_norm):
+    game = objective()
+    batch = pictures(labels=True)
+    d, g = dcgans(game, g_norm=g_norm, d_norm=d_norm, labels=True)
+    copies = jax.tree.map(np.array, (d, g))
+
+    new_d, _ = gan_jax.d_step(d, g, batch, jax.random.key(1), objective=game)
+    assert_same((d, g), copies)  # neither modified nor donated
+    assert _all_changed(d.params, new_d.params)
+    assert _changed(d.collections, new_d.collections) or d_norm == "none"
+    assert new_d.step == 1
+
+    new_g, _ = gan_jax.g_step(g, d, batch, jax.random.key(1), objective=game)
+    assert_same((d, g), copies)
+    assert _all_changed(g.params, new_g.params)
+    assert _changed(g.collections, new_g.collections)
+    assert new_g.step == 1
+
+
+def test_no_gradient_reaches_the_opponent():
+    game = objective(regularizers=(regularizers.R1(), regularizers.R2()))
+    d, g = dcgans(game, d_norm="spectral")
+    batch, key = pictures(), jax.random.key(1)
+
+    @jax.jit
+    @functools.partial(jax.grad, argnums=(0, 1))
+    def gradients(d_params, g_params):
+        return game.d_loss(d_params, d, g.replace(params=g_params), batch, key)[0]
+
+    own, reaching = gradients(d.params, g.params)
+    assert all(not x.any() for x in jax.tree.leaves(reaching))  # the fakes are constants to it
+    new, _ = gan_jax.d_step(d, g, batch, key, objective=game)
+    assert_close(new.opt_state[0].mu, jax.tree.map(lambda x: 0.5 * x, own))  # b1 = ½
+
+
+def test_steps_are_pure():
+    game = objective(regularizers=(regularizers.WassersteinGP(),))
+    d, g = mlps(game)
+    batch, key = points(), jax.random.key(1)
+    once = gan_jax.d_step(d, g, batch, key, objective=game)
+    assert_same(once, gan_jax.d_step(d, g, batch, key, objective=game))
+    jax.clear_caches()
+    assert_same(once, gan_jax.d_step(d, g, batch, key, objective=game))  # recompiled
+    once = gan_jax.g_step(g, d, batch, key, objective=game)
+    assert_same(once, gan_jax.g_step(g, d, batch, key, objective=game))
+
+
+def test_the_key_decides_the_latents():
+    game = objective()
+    d, g = mlps(game)
+    one, _ = gan_jax.d_step(d, g, points(), jax.random.key(1), objective=game)
+    two, _ = gan_jax.d_step(d, g, points(), jax.random.key(2), objective=game)
+    assert _all_changed(one.opt_state[0].mu, two.opt_state[0].mu)
+
+
+def test_each_update_draws_fresh_latents():
+    """A discriminator that returns what it is shown tells us which latents were drawn."""
+    seen = []
+
+    def generator(variables, z, label, train):
+        return z + variables["params"]["shift"]
+
+    def discriminator(variables, x, label, train):
+        jax.debug.callback(lambda x: seen.append(np.array(x)), x, ordered=True)
+        return jnp.sum(x, axis=1) * variables["params"]["scale"]
+
+    tx = optax.sgd(0.0)
+    d = gan_jax.TrainState.create(
+        apply_fn=discriminator, variables={"params": {"scale": jnp.ones(())}}, tx=tx
+    )
+    g = gan_jax.TrainState.create(
+        apply_fn=generator, variables={"params": {"shift": jnp.zeros(2)}}, tx=tx
+    )
+    game = objective(latent_dim=2, ema=None)
+    batches = jax.tree.map(lambda x: jnp.zeros((3, *x.shape)), points(5))
+    gan_jax.alternate(
+        d, g, batches, jax.random.key(0), objective=game,
+        alternation=gan_jax.Alternation(d_steps=3, g_steps=2),
+    )  # fmt: skip
+    jax.effects_barrier()
+    fakes = np.unique([x for x in seen if x.any()], axis=0)
+    assert len(fakes) == 5
+    assert len(np.unique(fakes.reshape(-1, 2), axis=0)) == 25  # no latent twice
+
+
+def test_alternate_is_its_steps_in_a_row():
+    game = objective(loss=losses.relativistic_pairing, regularizers=(regularizers.R1(0.5),))
+    d, g = mlps(game)
+    key = jax.random.key(7)
+    batches = jax.tree.map(lambda *x: jnp.stack(x), *[points(seed=i) for i in range(3)])
+    alternation = gan_jax.Alternation(d_steps=3, g_steps=2)
+    new_d, new_g, metrics = gan_jax.alternate(
+        d, g, batches, key, objective=game, alternation=alternation
+    )
+
+    d_key, g_key = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
+    d_losses = []
+    for i in range(3):
+        d, m = gan_jax.d_step(d, g, points(seed=i), jax.random.fold_in(d_key, i), objective=game)
+        d_losses.append(m["loss"])
+    for j in range(2):
+        g, _ = gan_jax.g_step(g, d, points(seed=j), jax.random.fold_in(g_key, j), objective=game)
+    assert_close((new_d, new_g), (d, g))
+    assert (new_d.step, new_g.step) == (3, 2)
+    np.testing.assert_allclose(metrics["d"]["loss"], np.mean(d_losses), rtol=1e-6)
+
+
+@pytest.mark.parametrize("one_sided", [(2, 0), (0, 2)])
+def test_a_player_without_steps_does_not_move(one_sided):
+    game = objective()
+    d, g = mlps(game)
+    alternation = gan_jax.Alternation(*one_sided)
+    batches = jax.tree.map(lambda x: jnp.stack([x] * alternation.batches), points())
+    new_d, new_g, metrics = gan_jax.alternate(
+        d, g, batches, jax.random.key(0), objective=game, alternation=alternation
+    )
+    still, moved = ((g, new_g), (d, new_d)) if one_sided[0] else ((d, new_d), (g, new_g))
+    assert_same(*still)
+    assert _all_changed(moved[0].params, moved[1].params)
+    assert set(metrics) == {"d" if one_sided[0] else "g"}
+
+
+def test_periods():
+    alternation = gan_jax.Alternation(d_epochs=2, g_epochs=1)
+    turns = [alternation.turn(epoch) for epoch in range(6)]
+    assert [(t.d_steps, t.g_steps) for t in turns] == [(1, 0), (1, 0), (0, 1)] * 2
+    within = gan_jax.Alternation(d_steps=5)
+    assert within.turn(17) is within
+    assert (within.batches, alternation.batches) == (5, 1)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"d_steps": -1},
+        {"d_steps": 0, "g_steps": 0},
+        {"d_epochs": 1},
+        {"d_epochs": 1, "g_epochs": 0},
+        {"d_steps": 2, "d_epochs": 1, "g_epochs": 1},
+    ],
+)
+def test_impossible_alternations_are_refused(fields):
+    with pytest.raises(ValueError, match=r"steps|epochs"):
+        gan_jax.Alternation(**fields)
+
+
+# ---- Dirac-GAN (Mescheder et al., 2018): data at 0, generator at θ, discriminator x ↦ ψx ----
+
+
+def dirac(psi: float, theta: float, lr: float):
+    def discriminator(variables, x, label, train):
+        return variables["params"]["psi"] * x[:, 0]
+
+    def generator(variables, z, label, train):
+        return variables["params"]["theta"] * jnp.ones((z.shape[0], 1))
+
+    def state(apply_fn, **params):
+        params = {name: jnp.float32(value) for name, value in params.items()}
+        return gan_jax.TrainState.create(
+            apply_fn=apply_fn, variables={"params": params}, tx=optax.sgd(lr)
+        )
+
+    return state(discriminator, psi=psi), state(generator, theta=theta)
+
+
+def play_dirac(game, steps: int, lr: float) -> np.ndarray:
+    """Distances from the equilibrium under simultaneous gradient descent."""
+    d, g = dirac(0.0, 0.02, lr)
+    batch = {"real": jnp.zeros((2, 1))}
+    distances = []
+    for i in range(steps):
+        key = jax.random.key(i)
+        new_d, _ = gan_jax.d_step(d, g, batch, key, objective=game)
+        g, _ = gan_jax.g_step(g, d, batch, key, objective=game)
+        d = new_d
+        distances.append(np.hypot(d.params["psi"], g.params["theta"]))
+    return np.array(distances)
+
+
+def test_dirac_gan_spirals_outwards_at_the_known_rate():
+    lr = 0.4
+    distances = play_dirac(objective(loss=losses.minimax, ema=None), 20, lr)
+    # f(t) = −softplus(−t), f'(0) = ½: each step multiplies the distance by √(1 + (lr·½)²).
+    np.testing.assert_allclose(
+        distances[1:] / distances[:-1], np.sqrt(1 + (lr / 2) ** 2), rtol=1e-3
+    )
+
+
+def test_r1_makes_dirac_gan_contract_at_the_known_rate():
+    lr, gamma = 0.4, 1.0
+    game = objective(loss=losses.minimax, regularizers=(regularizers.R1(gamma),), ema=None)
+    distances = play_dirac(game, 40, lr)
+    # Linearised: (ψ, θ) ↦ [[1 − lr·γ, −lr/2], [lr/2, 1]] (ψ, θ); complex eigenvalues of modulus
+    # √(1 − lr·γ + lr²/4) — but for 2·½ < γ they are real: 1 − lr/2 twice at γ = 1.
+    eigenvalue = 1 - lr / 2
+    assert distances[-1] < 0.01 * distances[0]
+    # A double eigenvalue: n·λⁿ, so ratios approach λ from above like λ(n + 1)/n.
+    ratio = distances[-1] / distances[-2]
+    assert eigenvalue < ratio < eigenvalue * 1.05
+
+
+# ---- what the steps refuse, and what they report ----
+
+
+def test_penalties_refuse_batch_norm():
+    game = objective(regularizers=(regularizers.R1(),))
+    d, g = dcgans(game, d_norm="batch")
+    with pytest.raises(ValueError, match="batch norm"):
+        gan_jax.d_step(d, g, pictures(), jax.random.key(0), objective=game)
+
+
+def test_a_plain_function_is_a_regularizer():
+    game = objective(regularizers=(lambda critic, real, fake, key: 3.0 + 0 * critic(real).sum(),))
+    d, g = mlps(game)
+    _, metrics = gan_jax.d_step(d, g, points(), jax.random.key(0), objective=game)
+    assert metrics["penalty"] == 3
+
+
+def test_weights_do_not_recompile():
+    d, g = mlps(objective())
+    compilations = []
+    for gamma in (0.1, 0.2, 0.3):
+        game = objective(regularizers=(regularizers.R1(gamma),), label_smoothing=gamma)
+        gan_jax.d_step(d, g, points(), jax.random.key(0), objective=game)
+        compilations.append(gan_jax.d_step._cache_size())
+    assert compilations[0] == compilations[-1]
+
+
+def test_accuracy():
+    """Logits ±1 by the sign of a point: three of four real examples are taken for real, and every
+    generated one for fake."""
+    real = jnp.array([[2.0], [3.0], [1.0], [-1.0]])
+
+    def sign(variables, x, label, train):
+        return jnp.sign(x[:, 0]) + 0 * variables["params"]["w"]
+
+    def minus_one(variables, z, label, train):
+        return -jnp.ones((z.shape[0], 1)) * variables["params"]["w"]
+
+    params = {"params": {"w": jnp.ones(())}}
+    d = gan_jax.TrainState.create(apply_fn=sign, variables=params, tx=optax.sgd(0.0))
+    g = gan_jax.TrainState.create(apply_fn=minus_one, variables=params, tx=optax.sgd(0.0))
+
+    def metrics(loss):
+        game = objective(loss=loss)
+        return gan_jax.d_step(d, g, {"real": real}, jax.random.key(0), objective=game)[1]
+
+    level = metrics(losses.hinge)
+    assert (level["accuracy_real"], level["accuracy_fake"]) == (0.75, 1)
+    assert (level["real_logit"], level["fake_logit"]) == (0.5, -1)
+    assert level["accuracy"] == 0.875
+    # Pairs: three times 1 > −1, once −1 = −1, which counts half.
+    pairs = metrics(losses.relativistic_pairing)
+    assert pairs["accuracy"] == 0.875
+    assert "accuracy_real" not in pairs
+
+
+def test_ema_follows_the_generator():
+    game = objective(ema=gan_jax.EMA(half_life=8.0, ramp_up=None))
+    d, g = mlps(game)
+    assert d.ema_params is None
+    new, _ = gan_jax.g_step(g, d, points(8), jax.random.key(0), objective=game)
+    # A batch of one half-life: the average goes half of the way.
+    half = jax.tree.map(lambda a, b: (a + b) / 2, g.ema_params, new.params)
+    assert_close(new.ema_params, half)
+
+
+def test_collections_of_any_name_are_carried():
+    import flax.linen as nn
+
+    class Counting(nn.Module):
+        @nn.compact
+        def __call__(self, x, label=None, *, train):
+            count = self.variable("stats", "count", lambda: jnp.zeros((), jnp.int32))
+            if train and not self.is_initializing():
+                count.value = count.value + 1
+            return nn.Dense(1)(x)[:, 0]
+
+    game = objective()
+    tx = optax.sgd(0.1)
+    d, g = gan_jax.create_train_states(
+        jax.random.key(0), generator=networks.mlp.Generator(), discriminator=Counting(),
+        objective=game, batch=points(), d_tx=tx, g_tx=tx,
+    )  # fmt: skip
+    d, _ = gan_jax.d_step(d, g, points(), jax.random.key(0), objective=game)
+    assert d.collections["stats"]["count"] == 2  # real and fake
+
+
+def assert_close(a, b, rtol=1e-5, atol=1e-6):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=rtol, atol=atol), a, b)
+
+
+def _all_changed(a, b) -> bool:
+    return _changed(a, b) == len(jax.tree.leaves(a))
+
+
+def _changed(a, b) -> int:
+    """How many leaves differ."""
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return sum(not np.array_equal(x, y) for x, y in pairs)

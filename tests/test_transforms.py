@@ -1,0 +1,138 @@
+"""jit, pmap, shard_map and vmap give the same update; N devices give what one gives."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import dcgans, largest_difference, mlps, objective, pictures, points
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+import gan_jax
+from gan_jax import losses, regularizers
+
+
+# What depends on more than one example of the batch: batch norm in both networks and the mean
+# logits of relativistic_average; the standard deviation of DRAGAN; draws made for each example.
+def batch_norm_game():
+    game = objective(loss=losses.relativistic_average)
+    return game, dcgans(game, d_norm="batch", labels=True, width=1), pictures(labels=True)
+
+
+def penalized_game():
+    penalties = (
+        regularizers.R1(0.5),
+        regularizers.R2(0.5),
+        regularizers.WassersteinGP(1.0),
+        regularizers.DRAGAN(1.0),
+    )
+    game = objective(loss=losses.hinge, regularizers=penalties)
+    return game, mlps(game), points()
+
+
+def split(batch: dict, members: int = 4) -> dict:
+    return jax.tree.map(lambda x: x.reshape(members, -1, *x.shape[1:]), batch)
+
+
+def through(transform: str, step):
+    """`step(state, opponent, batch, key)` over 4 devices, as a function of the whole batch."""
+    step = functools.partial(step, axis_name="i")
+    if transform == "pmap":
+        mapped = jax.pmap(step, axis_name="i", in_axes=(None, None, 0, None), out_axes=None)
+        return lambda s, o, batch, key: mapped(s, o, split(batch), key)
+    if transform == "vmap":
+        mapped = jax.vmap(step, axis_name="i", in_axes=(None, None, 0, None), out_axes=0)
+        first = functools.partial(jax.tree.map, lambda x: x[0])
+        return jax.jit(lambda s, o, batch, key: first(mapped(s, o, split(batch), key)))
+    mesh = Mesh(np.array(jax.devices()), ("i",))
+    specs = {"in_specs": (P(), P(), P("i"), P()), "out_specs": P()}
+    check = transform == "shard_map"
+    return jax.jit(jax.shard_map(step, mesh=mesh, **specs, check_vma=check))
+
+
+@pytest.mark.parametrize(
+    ("make", "transform"),
+    [
+        (batch_norm_game, "pmap"),
+        (batch_norm_game, "shard_map"),
+        (penalized_game, "pmap"),
+        (penalized_game, "shard_map"),
+        (penalized_game, "shard_map, unchecked"),
+        (penalized_game, "vmap"),
+    ],
+)
+def test_devices_do_not_matter_to_a_step(make, transform):
+    game, (d, g), batch = make()
+    key = jax.random.key(3)
+    for step, state, opponent in ((gan_jax.d_step, d, g), (gan_jax.g_step, g, d)):
+        step = functools.partial(step, objective=game)
+        alone, metrics = step(state, opponent, batch, key)
+        together, their_metrics = through(transform, step)(state, opponent, batch, key)
+        assert largest_difference(_exact(alone), _exact(together)) < 2e-5
+        assert largest_difference(metrics, their_metrics) < 2e-5
+
+
+def _exact(state):
+    """What can be compared to rounding: Adam turns the sign of a gradient near 0 into a step, so
+    its moments, not the parameters it moved."""
+    return state.opt_state[0].mu, state.opt_state[0].nu, state.collections
+
+
+def test_vmap_over_seeds_is_each_seeds_own_run():
+    game = objective(regularizers=(regularizers.R1(0.1),))
+    alternation = gan_jax.Alternation(d_steps=2)
+    batches = jax.tree.map(lambda *x: jnp.stack(x), points(seed=1), points(seed=2))
+
+    d, g = mlps(game)
+
+    def run(seed, d=d, g=g):
+        key = jax.random.fold_in(jax.random.key(5), seed)
+        for i in range(2):
+            d, g, metrics = gan_jax.alternate(
+                d, g, batches, jax.random.fold_in(key, i), objective=game, alternation=alternation
+            )
+        return d, g, metrics
+
+    seeds = jnp.arange(3)
+    together = jax.jit(jax.vmap(run))(seeds)
+    alone = [jax.jit(run)(seed) for seed in seeds]
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *alone)
+    assert largest_difference(together, stacked) < 2e-5
+    # and the seeds differ
+    assert largest_difference(alone[0][1].params, alone[1][1].params) > 1e-4
+
+
+def test_vmap_over_hyperparameters():
+    d, g = mlps(objective())
+
+    @jax.jit
+    def penalty(gamma):
+        game = objective(regularizers=(regularizers.R1(gamma),))
+        return gan_jax.d_step(d, g, points(), jax.random.key(0), objective=game)[1]["penalty"]
+
+    one, two = jax.vmap(penalty)(jnp.array([1.0, 2.0]))
+    np.testing.assert_allclose(two, 2 * one, rtol=1e-6)
+    np.testing.assert_allclose(one, penalty(1.0), rtol=1e-6)
+
+
+def test_a_network_that_knows_no_axis_runs_under_one():
+    """A plain function is called as the contract says, without an axis name."""
+    import optax
+
+    def linear(variables, x, label, train):
+        return x @ variables["params"]["w"]
+
+    def critic(variables, x, label, train):
+        return (x @ variables["params"]["w"])[:, 0]
+
+    tx = optax.sgd(0.1)
+    params = {"params": {"w": jnp.ones((2, 2))}}
+    d = gan_jax.TrainState.create(apply_fn=critic, variables=params, tx=tx)
+    g = gan_jax.TrainState.create(apply_fn=linear, variables=params, tx=tx)
+    game = objective(latent_dim=2)
+    step = functools.partial(gan_jax.d_step, objective=game)
+    alone, _ = step(d, g, points(), jax.random.key(0))
+    together, _ = through("pmap", step)(d, g, points(), jax.random.key(0))
+    assert largest_difference(alone.params, together.params) < 1e-6
