@@ -1,15 +1,29 @@
 """Four virtual CPU devices for every test, and shapes checked at run time."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
-
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
-)
-os.environ["JAX_PLATFORMS"] = "cpu"
 
 import pytest
 from jaxtyping import install_import_hook
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
+
+
+def _accepted(flags: str) -> bool:
+    """Whether this XLA knows these flags: it aborts on unknown ones."""
+    probe = [sys.executable, "-c", "import jax; jax.devices()"]
+    environment = os.environ | {"XLA_FLAGS": flags}
+    return subprocess.run(probe, env=environment, capture_output=True, check=False).returncode == 0
+
+
+# Nearly all of the tests' time is compilation, of programs that then run for a moment.
+_QUICK = " --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+if _accepted(os.environ["XLA_FLAGS"] + _QUICK):
+    os.environ["XLA_FLAGS"] += _QUICK
+
 
 # Annotated shapes are checked on every call of the pure half.
 install_import_hook(
