@@ -1,19 +1,25 @@
-"""A conditional DCGAN on the 1,797 handwritten digits that ship with scikit-learn.
+"""A conditional DCGAN on the 1,797 handwritten digits (8×8 pixels) that ship with scikit-learn.
 
 python experiments/digits.py
 """
 
 from gan_jax import cli
-from gan_jax.config import Config, Data, Network, Objective
+from gan_jax.config import Config, Data, Network, Objective, Optimizer
+
+ADAM = Optimizer(learning_rate=1e-3, options={"b1": 0.0, "b2": 0.99})
 
 CONFIG = Config(
     name="digits",
-    iterations=3000,
+    iterations=6000,
     batch_size=64,
     data=Data(source="digits"),
-    objective=Objective(loss="non_saturating", conditional=True, r1=0.1, latent_dim=32),
+    objective=Objective(
+        loss="relativistic_pairing", r1=0.1, r2=0.1, latent_dim=32, conditional=True
+    ),
     generator=Network(width=64, norm="batch"),
     discriminator=Network(width=64),
+    g_optimizer=ADAM,
+    d_optimizer=ADAM,
     log_every=100,
     sample_every=500,
     checkpoint_every=500,

@@ -3,7 +3,7 @@
 from gan_jax import cli
 from gan_jax.config import Config, Data, Network, Objective, Optimizer
 
-_ADAM = Optimizer(learning_rate=5e-4, options={"b1": 0.0, "b2": 0.99})
+ADAM = Optimizer(learning_rate=5e-4, options={"b1": 0.0, "b2": 0.99})
 
 CONFIG = Config(
     name="mnist",
@@ -15,8 +15,8 @@ CONFIG = Config(
     ),
     generator=Network(width=32, norm="batch"),
     discriminator=Network(width=32),
-    g_optimizer=_ADAM,
-    d_optimizer=_ADAM,
+    g_optimizer=ADAM,
+    d_optimizer=ADAM,
     log_every=100,
     sample_every=500,
     checkpoint_every=1000,

@@ -1,11 +1,7 @@
-"""The training loop: many iterations on the devices for each word from the host.
+"""The training loop: what the host does while the devices train.
 
-The program is one `pmap` over all devices. Each call runs a number of iterations that the host
-chooses then: a loop with a traced bound, not one compilation per length. However a run is cut into
-calls, by intervals or by interruptions, each iteration is computed by the same compiled loop body,
-which is what makes resuming exact.
-
-The host keeps one call in flight: it logs what a call gave while the next one runs.
+It keeps one call of the program in flight, and writes down what a call gave while the next one
+runs.
 """
 
 import dataclasses
@@ -19,22 +15,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.experimental import multihost_utils
-from jaxtyping import PyTree
 
 from gan_jax import build, figures, runs, sampling
 from gan_jax.config import Config, differences
 from gan_jax.data import Description, Feed, Order, Source, load, make_feed
-from gan_jax.data.feed import prepare
 from gan_jax.errors import DivergedError, InputError
 from gan_jax.logs import Log
+from gan_jax.program import Tally, axis_indices, make_program, replicate
 from gan_jax.runs import Origin, Run
 from gan_jax.state import TrainState
-from gan_jax.steps import Alternation, alternate
+from gan_jax.steps import Alternation
 
-AXIS = "devices"
-_FLIPS = 2  # folded into an iteration's key, after the two players
 _CPU_BUDGET = 2 * 2**30
 _PLAYERS = {"d": "discriminator", "g": "generator"}
 
@@ -156,71 +148,6 @@ def _budget(config: Config) -> float:
     return _CPU_BUDGET if on_cpu else memory / 4
 
 
-# ---- on the devices ----
-
-
-class Tally(NamedTuple):
-    """What a call of the program measured."""
-
-    sums: PyTree
-    """Sums of each metric over the call's iterations."""
-    diverged: dict[str, Any]
-    """By player: the first iteration whose loss or gradient was not finite, −1 if none."""
-    stop: Any
-    """Whether any process was asked to stop."""
-
-
-def make_program(
-    objective: Any, feed: Feed, alternation: Alternation, *, flip: bool
-) -> Callable[..., tuple[TrainState, TrainState, Tally]]:
-    """The training program, compiled over all devices.
-
-    It is called as `(d, g, resident, rows, stop, start, count, key)`: iterations `start` to
-    `start + count − 1`, on what the feed gives for them. `rows` and `stop` have a leading axis over
-    the local devices; all else is the same everywhere, and so is all that it returns. `d` and `g`
-    are donated.
-    """
-
-    def iteration(d, g, resident, rows, index, key):
-        key = jax.random.fold_in(key, index)
-        batches = feed.select(resident, rows)
-        flips = jax.random.fold_in(key, _FLIPS)
-        batches = prepare(batches, flips, flip=flip, axis_name=AXIS)
-        return alternate(
-            d, g, batches, key, objective=objective, alternation=alternation, axis_name=AXIS
-        )
-
-    def program(d, g, resident, rows, stop, start, count, key):
-        def step(i, carry):
-            d, g, sums, diverged = carry
-            here = jax.tree.map(lambda x: x[i], rows)
-            d, g, metrics = iteration(d, g, resident, here, start + i, key)
-            for player, values in metrics.items():
-                finite = jnp.isfinite(values["loss"]) & jnp.isfinite(values["grad_norm"])
-                first = ~finite & (diverged[player] < 0)
-                diverged = diverged | {player: jnp.where(first, start + i, diverged[player])}
-            return d, g, jax.tree.map(jnp.add, sums, metrics), diverged
-
-        first = jax.tree.map(lambda x: x[0], rows)
-        *_, metrics = jax.eval_shape(iteration, d, g, resident, first, start, key)
-        sums = jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics)
-        diverged = {player: jnp.full((), -1, jnp.int32) for player in metrics}
-        d, g, sums, diverged = lax.fori_loop(0, count, step, (d, g, sums, diverged))
-        return d, g, Tally(sums, diverged, lax.pmax(stop, AXIS))
-
-    in_axes = (None, None, None, 0, 0, None, None, None)
-    return jax.pmap(program, axis_name=AXIS, in_axes=in_axes, out_axes=None, donate_argnums=(0, 1))
-
-
-def replicate(tree: PyTree) -> PyTree:
-    """Host arrays on every device, as the program takes and returns them."""
-    place = jax.pmap(lambda _, x: x, axis_name=AXIS, in_axes=(0, None), out_axes=None)
-    return place(np.zeros(jax.local_device_count()), tree)
-
-
-# ---- on the host ----
-
-
 @dataclasses.dataclass
 class _Call:
     """A call of the program whose results have not been looked at."""
@@ -293,14 +220,13 @@ class _Session:
 
     def _make_feed(self) -> Feed:
         config = self.config
-        axis_index = jax.pmap(lambda _: lax.axis_index(AXIS), axis_name=AXIS)
         return make_feed(
             self.source,
             self.order,
             batches=config.alternation.batches,
             capacity=config.log_every,
             iterations=config.iterations,
-            axis_indices=np.asarray(axis_index(np.zeros(jax.local_device_count()))),
+            axis_indices=axis_indices(),
             members=jax.device_count(),
             labels=config.objective.conditional,
         )
@@ -317,7 +243,9 @@ class _Session:
         skipped = getattr(self.source, "skipped", 0)
         if skipped:
             self.log.say(f"skipped {skipped} images that cannot be read")
-        if start:
+        if start >= self.config.iterations:
+            self.log.say(f"it has been trained for {start:,} iterations already")
+        elif start:
             self.log.say(f"going on from the checkpoint at iteration {start:,}")
 
     def _iterate(
@@ -325,6 +253,8 @@ class _Session:
     ) -> tuple[TrainState, TrainState, int]:
         """Trains until the end or until asked to stop; returns the iteration reached."""
         config = self.config
+        if start >= config.iterations:
+            return d, g, start
         iteration, saved, flying = start, self.checkpoints.latest(), None
         if iteration and saved is None:
             self.checkpoints.save(iteration, d, g)  # a fork, from now on, stands on its own

@@ -1,0 +1,180 @@
+"""Every experiment file, shrunk, from its command line to a picture, and what comes after."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_jax import cli
+from gan_jax.config import Config, from_json
+from gan_jax.data import gaussians
+from gan_jax.runs import Run
+
+EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.py"))
+SMALL = [
+    "--iterations", "2", "--batch-size", "8", "--log-every", "1", "--sample-every", "2",
+    "--checkpoint-every", "2", "--generator.width", "2", "--discriminator.width", "2",
+]  # fmt: skip
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs an experiment file with flags, in this process; returns what it printed."""
+
+    def run(path: Path, *flags) -> str:
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, flags)])
+        runpy.run_path(str(path), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def gan_jax_command(monkeypatch, capsys):
+    """Runs `gan-jax` with arguments, in this process."""
+
+    def run(*arguments) -> str:
+        monkeypatch.setattr(sys, "argv", ["gan-jax", *map(str, arguments)])
+        cli.main()
+        return capsys.readouterr().out
+
+    return run
+
+
+def flags_for(path: Path, request) -> list:
+    """A prepared dataset is read in part: what matters is that it is read."""
+    if path.stem not in ("mnist", "cifar10"):
+        return SMALL
+    return [*SMALL, "--data-dir", request.getfixturevalue("tfds_dir"), "--data.split", "test[:64]"]
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_it_trains_and_leaves_a_picture(path, command, request, tmp_path):
+    out = tmp_path / "run"
+    output = command(path, "--out", out, *flags_for(path, request))
+    assert f"done: {out}" in output
+    assert "what next" in output
+    assert str(out / "samples" / "0000002.png") in output
+    with Image.open(out / "samples" / "0000002.png") as picture:
+        assert np.asarray(picture).std() > 0
+    assert Run.open(out).states()[0].step >= 2
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_dry_run_prints_the_config_and_both_sizes_and_does_nothing(
+    path, command, request, tmp_path
+):
+    flags = [*flags_for(path, request), "--seed", "3", "--objective.loss", "hinge"]
+    output = command(path, "--dry-run", "--out", tmp_path / "run", *flags)
+    end = output.index("\n}\n") + 2
+    config = from_json(Config, output[:end])
+    assert (config.seed, config.objective.loss, config.iterations) == (3, "hinge", 2)
+    assert "generator: " in output[end:]
+    assert "discriminator: " in output[end:]
+    assert not (tmp_path / "run").exists()
+
+
+def test_sizes_are_those_of_the_networks(command, tmp_path):
+    """Points, width 2, depth 3. G: 2·2+2, 2·2+2, 2·2+2, 2·2+2. D: 2·2+2, thrice, then 2·1+1."""
+    path = next(p for p in EXPERIMENTS if p.stem == "gaussians")
+    output = command(path, "--dry-run", *SMALL)
+    assert "generator: 24 parameters" in output
+    assert "discriminator: 21 parameters" in output
+
+
+def test_help_names_every_flag(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        command(EXPERIMENTS[0], "--help")
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    for flag in ("out", "fork", "data-dir", "skip-bad-images", "dry-run", "seed", "distributed"):
+        assert f"--{flag}" in text
+    for flag in ("objective.loss", "alternation.d-steps", "d-optimizer.learning-rate"):
+        assert f"--{flag}" in text
+    assert "relativistic_average" in text
+
+
+def test_an_optimisers_options_are_named_numbers(command):
+    output = command(EXPERIMENTS[0], "--dry-run", *SMALL, "--data.source", "digits",
+                     "--d-optimizer.options", "b1=0.25", "eps=1e-6")  # fmt: skip
+    config = json.loads(output[: output.index("\n}\n") + 2])
+    assert config["d_optimizer"]["options"] == {"b1": 0.25, "eps": 1e-6}
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A small trained run, conditional on ten classes."""
+    out = tmp_path_factory.mktemp("digits")
+    path = next(p for p in EXPERIMENTS if p.stem == "digits")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [str(path), "--out", str(out), *SMALL])
+        runpy.run_path(str(path), run_name="__main__")
+    return out
+
+
+def test_sample_as_png(digits, gan_jax_command, tmp_path):
+    gan_jax_command("sample", digits, "--n", 20, "--out", tmp_path / "a.png")
+    gan_jax_command("sample", digits, "--n", 20, "--out", tmp_path / "b.png")
+    gan_jax_command("sample", digits, "--n", 20, "--seed", 1, "--out", tmp_path / "c.png")
+    a, b, c = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_sample_as_npz_can_be_trained_on(digits, gan_jax_command, command, tmp_path):
+    path = tmp_path / "samples.npz"
+    gan_jax_command("sample", digits, "--n", 30, "--out", path)
+    with np.load(path) as arrays:
+        assert arrays["images"].shape == (30, 8, 8, 1)
+        assert arrays["images"].dtype == np.uint8
+        assert list(arrays["labels"]) == list(range(10)) * 3
+    experiment = next(p for p in EXPERIMENTS if p.stem == "digits")
+    command(experiment, "--dry-run", *SMALL, "--data.source", f"npz:{path}")
+
+
+def test_sample_as_folder_with_one_class(digits, gan_jax_command, tmp_path):
+    gan_jax_command("sample", digits, "--n", 5, "--label", 3, "--format", "folder",
+                    "--out", tmp_path / "out")  # fmt: skip
+    assert len(list((tmp_path / "out" / "3").glob("*.png"))) == 5
+
+
+def test_sampling_from_python_is_the_same(digits, gan_jax_command, tmp_path):
+    gan_jax_command("sample", digits, "--n", 4, "--seed", 7, "--out", tmp_path / "s.npz")
+    pictures = Run.open(digits).sample(4, seed=7)
+    with np.load(tmp_path / "s.npz") as arrays:
+        np.testing.assert_allclose(pictures, arrays["images"] / 127.5 - 1, atol=0.5 / 127)
+
+
+def test_interpolate(digits, gan_jax_command, tmp_path):
+    output = gan_jax_command("interpolate", digits, "--paths", 2, "--steps", 5,
+                             "--out", tmp_path / "walk.png")  # fmt: skip
+    assert "2 walks of 5 samples" in output
+    with Image.open(tmp_path / "walk.png") as picture:
+        assert picture.width > picture.height
+
+
+def test_an_earlier_checkpoint_can_be_sampled(digits, command):
+    experiment = next(p for p in EXPERIMENTS if p.stem == "digits")
+    command(experiment, "--out", digits, *SMALL, "--iterations", 4)
+    run = Run.open(digits)
+    assert run.states(2)[0].step == 2
+    assert run.states()[0].step == 4
+    assert not np.array_equal(run.sample(4, iteration=2), run.sample(4))
+
+
+def test_a_finished_run_says_so(digits, command):
+    experiment = next(p for p in EXPERIMENTS if p.stem == "digits")
+    before = Run.open(digits).states()[0].step
+    output = command(experiment, "--out", digits, *SMALL)
+    assert "trained for" in output
+    assert Run.open(digits).states()[0].step == before
+
+
+def test_mixtures_are_where_the_literature_puts_them():
+    np.testing.assert_allclose(np.linalg.norm(gaussians.ring_centers(), axis=1), 1, rtol=1e-6)
+    assert len(np.unique(gaussians.grid_centers(), axis=0)) == 25
+    assert np.abs(gaussians.grid_centers()).max() == 4
