@@ -1,16 +1,23 @@
-"""A DCGAN on CIFAR-10."""
+"""A DCGAN on CIFAR-10.
+
+python experiments/cifar10.py --data-dir DIR
+"""
 
 from gan_jax import cli
-from gan_jax.config import Config, Data, Network, Objective
+from gan_jax.config import Config, Data, Network, Objective, Optimizer
+
+ADAM = Optimizer(learning_rate=5e-4, options={"b1": 0.0, "b2": 0.99})
 
 CONFIG = Config(
     name="cifar10",
-    iterations=20_000,
+    iterations=50_000,
     batch_size=64,
     data=Data(source="tfds:cifar10", flip=True),
-    objective=Objective(loss="hinge", latent_dim=128),
+    objective=Objective(loss="relativistic_pairing", r1=0.1, r2=0.1, latent_dim=128),
     generator=Network(width=64, norm="batch"),
-    discriminator=Network(width=64, norm="spectral"),
+    discriminator=Network(width=64),
+    g_optimizer=ADAM,
+    d_optimizer=ADAM,
     log_every=100,
     sample_every=1000,
     checkpoint_every=1000,

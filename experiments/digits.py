@@ -1,6 +1,10 @@
 """A conditional DCGAN on the 1,797 handwritten digits (8×8 pixels) that ship with scikit-learn.
 
-python experiments/digits.py
+    python experiments/digits.py
+
+29 s on 2 x86-64 cores (Python 3.11, jax 0.10.2; 26 s with Python 3.12, jax 0.12.0). Expect digits
+of all ten classes that can be told apart by iteration 1,000, and a discriminator that is right for
+about 63 % of the pairs at the end. The recipe is R3GAN's loss with a DCGAN's networks.
 """
 
 from gan_jax import cli

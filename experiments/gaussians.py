@@ -1,19 +1,36 @@
-"""An MLP on mixtures of Gaussians."""
+"""An MLP on mixtures of Gaussians in the plane, where mode collapse can be seen: a ring of 8 or a
+grid of 25.
+
+    python experiments/gaussians.py
+    python experiments/gaussians.py --data.source grid --out runs/grid
+"""
 
 from gan_jax import cli
-from gan_jax.config import Config, Data, Network, Objective
+from gan_jax.config import Average, Config, Data, Network, Objective, Optimizer
+
+ITERATIONS = 30_000
+ADAM = Optimizer(
+    learning_rate=1e-3,
+    options={"b1": 0.0, "b2": 0.99},
+    schedule="cosine",
+    decay_updates=ITERATIONS,
+    final_learning_rate=2e-5,
+)
 
 CONFIG = Config(
-    name="gaussians",
-    iterations=20_000,
+    name="ring",
+    iterations=ITERATIONS,
     batch_size=256,
     data=Data(source="ring"),
-    objective=Objective(loss="relativistic_pairing", latent_dim=2, r1=0.1, r2=0.1),
-    generator=Network(kind="mlp"),
-    discriminator=Network(kind="mlp"),
-    log_every=500,
-    sample_every=2000,
-    checkpoint_every=2000,
+    objective=Objective(loss="relativistic_pairing", r1=0.1, r2=0.1, latent_dim=2),
+    generator=Network(kind="mlp", width=128, depth=4),
+    discriminator=Network(kind="mlp", width=128, depth=4),
+    g_optimizer=ADAM,
+    d_optimizer=ADAM,
+    average=Average(half_life=100_000),
+    log_every=1000,
+    sample_every=5000,
+    checkpoint_every=5000,
 )
 
 if __name__ == "__main__":

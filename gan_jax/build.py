@@ -95,7 +95,7 @@ def optimizer(config: Optimizer) -> optax.GradientTransformation:
         tx = factory(rate, **config.options)
         if not isinstance(tx, optax.GradientTransformation):
             raise TypeError("it is no optimiser")
-    except TypeError as error:
+    except (AttributeError, TypeError, ValueError) as error:
         options = ", ".join(f"{k}={v}" for k, v in config.options.items())
         raise InputError(
             f"optax has no optimiser {config.name}(learning_rate, {options}): {error}"

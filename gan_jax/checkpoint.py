@@ -24,15 +24,29 @@ class Checkpoints:
     """
 
     def __init__(
-        self, directory: Path, *, keep_last: int | None = None, keep_every: int | None = None
+        self,
+        directory: Path,
+        *,
+        keep_last: int | None = None,
+        keep_every: int | None = None,
+        read_only: bool = False,
     ):
         self.directory = directory.resolve()
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep_last, keep_period=keep_every, create=True
-        )
+        if read_only:
+            options = ocp.CheckpointManagerOptions(read_only=True)
+        else:
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=keep_last, keep_period=keep_every, cleanup_tmp_directories=True
+            )
         self._manager = ocp.CheckpointManager(
             self.directory, options=options, item_handlers=ocp.StandardCheckpointHandler()
         )
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
 
     def latest(self) -> int | None:
         return self._manager.latest_step()

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import tyro
 
-from gan_jax import build, figures, loop
+from gan_jax import build, figures, loop, start
 from gan_jax.config import Config, to_json
 from gan_jax.data import load
 from gan_jax.errors import DivergedError, InputError
@@ -65,7 +65,10 @@ def experiment(config: Config, description: str) -> None:
                 skip_bad_images=launch.skip_bad_images,
             )
         except KeyboardInterrupt:
-            print(f"\nstopped; {directory} holds a checkpoint: the same command goes on from there")
+            if any(directory.glob("checkpoints/[0-9]*")):
+                print(f"stopped; {directory} has a checkpoint: the same command goes on from there")
+            else:
+                print("stopped before the first checkpoint: the same command starts afresh")
             sys.exit(130)
         if jax.process_index() == 0:
             _say_what_next(result.directory, launch.config)
@@ -74,7 +77,7 @@ def experiment(config: Config, description: str) -> None:
 def _say_what_next(directory: Path, config: Config) -> None:
     last = max((directory / "samples").glob("*.png"), default=None)
     tool = _command("gan-jax")
-    conditional = " --label 3" if config.objective.conditional else ""
+    conditional = " --label 0" if config.objective.conditional else ""
     print(f"""
 done: {directory}
   samples           {last}
@@ -96,7 +99,7 @@ def _command(name: str) -> str:
 def _dry_run(launch: Launch) -> None:
     config = launch.config
     config.validate()
-    loop.check_devices(config)
+    start.check_devices(config)
     data = load(
         config.data,
         seed=config.seed,
@@ -105,7 +108,7 @@ def _dry_run(launch: Launch) -> None:
         skip_bad_images=launch.skip_bad_images,
         budget_bytes=0,
     ).description
-    loop.check_data(config, data)
+    start.check_data(config, data)
     d, g = jax.eval_shape(lambda: build.states(config, data))
     print(to_json(config), end="")
     shape = "×".join(map(str, data.shape))
@@ -174,8 +177,10 @@ def sample(
             `images` (or `points`) and `labels`, or a folder of one PNG each. Default: samples.png.
         format: png, npz or folder, if the name does not tell.
     """
-    kind = format or ("png" if out is None else {".png": "png", ".npz": "npz"}.get(out.suffix))
-    kind = kind or "folder"
+    suffixes = {".png": "png", ".npz": "npz", "": "folder"}
+    kind = format or ("png" if out is None else suffixes.get(out.suffix))
+    if kind is None:
+        raise InputError(f"cannot tell a format from {out}: give --format png, npz or folder")
     out = out or Path("samples" + {"png": ".png", "npz": ".npz", "folder": ""}[kind])
     if n < 1:
         raise InputError(f"--n is at least 1, not {n}")
@@ -186,14 +191,16 @@ def sample(
         if kind == "npz":
             name = "images" if samples.ndim == 4 else "points"
             arrays = {name: figures.to_uint8(samples) if samples.ndim == 4 else samples}
-            np.savez(out, **arrays, **({} if labels is None else {"labels": labels}))
+            with out.open("wb") as file:
+                np.savez(file, **arrays, **({} if labels is None else {"labels": labels}))
         elif samples.ndim != 4:
             if kind == "folder":
                 raise InputError("a folder is for pictures; points can be written as npz or png")
             figures.save(figures.scatter(samples), out)
         elif kind == "png":
-            columns = opened.data.num_classes if labels is not None and label is None else None
-            figures.save(figures.sheet(samples, columns or math.isqrt(n - 1) + 1), out)
+            square = math.isqrt(n - 1) + 1
+            classes = opened.data.num_classes if labels is not None and label is None else 0
+            figures.save(figures.sheet(samples, classes if 0 < classes <= 16 else square), out)
         else:
             for i, picture in enumerate(figures.to_uint8(samples)):
                 inside = out if labels is None else out / str(labels[i])

@@ -152,7 +152,7 @@ class Config:
     d_optimizer: Optimizer = field(default_factory=Optimizer)
     average: Average = Average()
     log_every: int = 100
-    """Iterations between log entries; also how many run without the host."""
+    """Iterations between log entries."""
     sample_every: int = 500
     """Iterations between pictures of samples."""
     checkpoint_every: int = 500
@@ -188,6 +188,7 @@ class Config:
                 _at_least(f"{name}.decay_updates", optimizer.decay_updates, 1)
             if optimizer.schedule == "cosine" and optimizer.learning_rate <= 0:
                 raise InputError(f"a cosine schedule needs {name}.learning_rate above 0")
+            _at_least(f"{name}.learning_rate", optimizer.learning_rate, 0)
             if optimizer.clip_weights is not None and optimizer.clip_weights <= 0:
                 raise InputError(f"{name}.clip_weights is above 0, not {optimizer.clip_weights}")
         for name in ("batch_size", "log_every", "sample_every", "checkpoint_every", "keep_last"):
@@ -200,13 +201,20 @@ class Config:
                 _at_least(name, value, 1)
         if self.average.half_life <= 0:
             raise InputError(f"average.half_life is above 0, not {self.average.half_life}")
-        _at_least("iterations", self.iterations, 0)
+        _at_least("iterations", self.iterations, 1)
         _at_least("seed", self.seed, 0)
-        if self.seed >= 2**63:
-            raise InputError(f"seed is below 2**63, not {self.seed}")
+        if self.seed >= 2**32:
+            raise InputError(f"seed is below 2**32, not {self.seed}")
         _at_least("objective.latent_dim", self.objective.latent_dim, 1)
         penalties = [p for p in ("r1", "r2", "wgan_gp", "dragan") if getattr(self.objective, p)]
-        if penalties and self.discriminator.norm == "batch":
+        for name in ("r1", "r2", "wgan_gp", "dragan"):
+            _at_least(f"objective.{name}", getattr(self.objective, name), 0)
+        if not 0 <= (self.objective.label_smoothing or 0) < 1:
+            raise InputError(
+                f"objective.label_smoothing is from 0 to 1, not {self.objective.label_smoothing}"
+            )
+        norm = self.discriminator.norm if self.discriminator.kind == "dcgan" else "none"
+        if penalties and norm == "batch":
             raise InputError(
                 f"the penalty objective.{penalties[0]} needs a discriminator without batch norm: "
                 "set discriminator.norm to none or spectral"

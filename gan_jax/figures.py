@@ -25,19 +25,22 @@ def sheet(
 
 
 def scatter(
-    generated: Float[np.ndarray, "n 2"], real: Float[np.ndarray, "m 2"] | None = None
+    generated: Float[np.ndarray, "n f"], real: Float[np.ndarray, "m f"] | None = None
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Generated points in colour over real ones in grey, on axes of equal scale."""
+    """Generated points in colour over real ones in grey, on axes of equal scale: the first two
+    features, or the only one along a line."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    generated = _plane(generated)
+    real = None if real is None else _plane(real)
     figure = Figure(figsize=(6, 6), dpi=120, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     if real is not None:
-        axes.scatter(*np.asarray(real).T[:2], s=4, color="0.75", linewidths=0, label="real")
+        axes.scatter(*real.T, s=4, color="0.75", linewidths=0, label="real")
     axes.scatter(
-        *np.asarray(generated).T[:2],
+        *generated.T,
         s=4,
         color="tab:red",
         linewidths=0,
@@ -47,13 +50,18 @@ def scatter(
     axes.set_aspect("equal")
     if real is not None:
         # The data's frame, whatever the generator does, so that pictures compare.
-        low, high = np.min(real[:, :2], axis=0), np.max(real[:, :2], axis=0)
-        margin = 0.3 * np.max(high - low)
+        low, high = np.min(real, axis=0), np.max(real, axis=0)
+        margin = 0.3 * np.max(high - low) or 1.0
         axes.set_xlim(low[0] - margin, high[0] + margin)
         axes.set_ylim(low[1] - margin, high[1] + margin)
     axes.legend(loc="upper right", markerscale=3)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _plane(points: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n 2"]:
+    points = np.asarray(points)[:, :2]
+    return np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
 
 
 def save(array: UInt8[np.ndarray, "h w c"], path: Path) -> None:

@@ -4,9 +4,11 @@ It keeps one call of the program in flight, and writes down what a call gave whi
 runs.
 """
 
+import contextlib
 import dataclasses
 import functools
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,19 +17,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 
-from gan_jax import build, figures, runs, sampling
-from gan_jax.config import Config, differences
-from gan_jax.data import Description, Feed, Order, Source, load, make_feed
+from gan_jax import build, figures, sampling, start
+from gan_jax.config import Config
+from gan_jax.data import Description, Feed, Order, make_feed
 from gan_jax.errors import DivergedError, InputError
 from gan_jax.logs import Log
 from gan_jax.program import Tally, axis_indices, make_program, replicate
-from gan_jax.runs import Origin, Run
+from gan_jax.runs import Run
 from gan_jax.state import TrainState
 from gan_jax.steps import Alternation
 
-_CPU_BUDGET = 2 * 2**30
 _PLAYERS = {"d": "discriminator", "g": "generator"}
 
 
@@ -67,85 +67,27 @@ def train(
         DivergedError: a loss or gradient was not finite.
         KeyboardInterrupt: after SIGINT or SIGTERM, once a checkpoint is saved.
     """
-    config.validate()
-    check_devices(config)
-    directory = Path(out) if out is not None else Path("runs") / config.name
-    forked, origin = None, None
-    if fork is not None:
-        forked, directory = Run.open(directory), Path(fork)
-        if directory.resolve() == forked.directory.resolve():
-            raise InputError(f"a fork needs a directory of its own, not {directory}")
-    if runs.exists(directory):
-        _check_resumable(Run.open(directory), config)
-
-    source = load(
-        config.data,
-        seed=config.seed,
-        conditional=config.objective.conditional,
-        data_dir=data_dir,
-        skip_bad_images=skip_bad_images,
-        budget_bytes=_budget(config),
-    )
-    data = source.description
-    check_data(config, data)
-    like = jax.eval_shape(lambda: build.states(config, data))
-    if runs.exists(directory):
-        _check_same_data(Run.open(directory), data)
-    elif forked is not None:
-        origin = Origin(str(forked.directory), forked.latest())
-        forked.states(origin.iteration, like)  # refused here, before anything is written
-    return _Session(config, data, source, directory, origin, like).run()
-
-
-def check_devices(config: Config) -> None:
-    """
-    Raises:
-        InputError: the devices do not divide the batch.
-    """
-    members = jax.device_count()
-    if config.batch_size % members:
-        raise InputError(
-            f"a batch of {config.batch_size} does not divide into {members} devices: set "
-            f"batch_size to a multiple of {members}"
+    plan, error = None, None
+    try:
+        plan = start.plan(
+            config, out=out, fork=fork, data_dir=data_dir, skip_bad_images=skip_bad_images
         )
+    except InputError as own:
+        error = own
+    start.agree(error, plan)
+    try:
+        run = _open(plan)
+    except InputError as own:
+        error = own
+    start.agree(error, None)
+    return _Session(plan, run).train()
 
 
-def check_data(config: Config, data: Description) -> None:
-    """
-    Raises:
-        InputError: the batch is larger than the data.
-    """
-    if config.batch_size > data.examples:
-        raise InputError(
-            f"a batch of {config.batch_size} is larger than the data: {data.examples} examples in "
-            f"{config.data.source}"
-        )
-
-
-def _check_resumable(run: Run, config: Config) -> None:
-    changed = differences(run.config, config)
-    if changed:
-        raise InputError(
-            f"{run.directory} holds a run of another configuration ({'; '.join(changed)}): give "
-            "another --out, or --fork NEW_DIR to start a new run from its checkpoint"
-        )
-
-
-def _check_same_data(run: Run, data: Description) -> None:
-    if run.data != data:
-        raise InputError(
-            f"the data have changed since {run.directory} was begun ({run.data.examples} examples "
-            f"then, {data.examples} now): give another --out, or --fork NEW_DIR"
-        )
-
-
-def _budget(config: Config) -> float:
-    """Bytes of data that may live on a device."""
-    if config.data.budget_gib is not None:
-        return config.data.budget_gib * 2**30
-    memory = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
-    on_cpu = jax.default_backend() == "cpu" or not memory
-    return _CPU_BUDGET if on_cpu else memory / 4
+def _open(plan: start.Plan) -> Run:
+    """The run's directory; process 0 makes it."""
+    if jax.process_index() == 0:
+        return Run.create(plan.directory, plan.config, plan.data, plan.origin)
+    return Run(plan.directory, plan.config, plan.data)
 
 
 @dataclasses.dataclass
@@ -161,58 +103,42 @@ class _Call:
 class _Session:
     """One process's part in a run, from its start or resumption to its end."""
 
-    def __init__(
-        self,
-        config: Config,
-        data: Description,
-        source: Source,
-        directory: Path,
-        origin: Origin | None,
-        like: tuple[TrainState, TrainState],
-    ):
-        self.config, self.data, self.source, self.like = config, data, source, like
+    def __init__(self, plan: start.Plan, run: Run):
+        self.config, self.data, self.source, self.like = (
+            plan.config, plan.data, plan.source, plan.like,
+        )  # fmt: skip
+        self.run = run
         self.main = jax.process_index() == 0
-        if self.main:
-            self.run_ = Run.create(directory, config, data, origin)
-        else:
-            self.run_ = Run(directory, config, data)
-        _wait_for_all("run directory")
-        self.checkpoints = self.run_.checkpoints()
-        self.order = Order(config.seed, data.examples, config.batch_size)
-        self.key = jax.random.fold_in(jax.random.key(config.seed), build.TRAINING)
+        self.order = Order(self.config.seed, self.data.examples, self.config.batch_size)
+        self.key = jax.random.fold_in(jax.random.key(self.config.seed), build.TRAINING)
         self.stopping = False
         self._programs: dict[Alternation, Callable] = {}
 
     # What follows is in the order in which it happens.
 
-    def run(self) -> Result:
-        start, d, g = self._first_states()
-        d, g = replicate((d, g))
-        self.feed = self._make_feed()
-        self.resident = replicate(self.feed.resident)
-        self.log = (
-            Log(self.run_.directory, start=start, iterations=self.config.iterations)
-            if self.main
-            else None
-        )
-        try:
-            with _stop_on_signals(self):
-                self._announce(start)
-                d, g, reached = self._iterate(d, g, start)
-        finally:
-            self.checkpoints.close()
-            if self.log:
-                self.log.close()
+    def train(self) -> Result:
+        with _stop_on_signals(self), contextlib.ExitStack() as closing:
+            self.checkpoints = closing.enter_context(self.run.checkpoints())
+            first, d, g = self._first_states()
+            d, g = replicate((d, g))
+            self.feed = self._make_feed()
+            self.resident = replicate(self.feed.resident)
+            self.log = None
+            if self.main:
+                self.log = Log(self.run.directory, start=first, iterations=self.config.iterations)
+                closing.callback(self.log.close)
+            self._announce(first)
+            d, g, reached = self._iterate(d, g, first)
         if reached < self.config.iterations:
             raise KeyboardInterrupt(reached)
-        return Result(*jax.tree.map(np.asarray, (d, g)), self.run_.directory)
+        return Result(*jax.tree.map(np.asarray, (d, g)), self.run.directory)
 
     def _first_states(self) -> tuple[int, TrainState, TrainState]:
         """Where to start, from a checkpoint or from the seed."""
         latest = self.checkpoints.latest()
         if latest is not None:
             return latest, *self.checkpoints.restore(latest, *self.like)
-        origin = self.run_.origin()
+        origin = self.run.origin()
         if origin is not None:
             return origin.iteration, *Run.open(origin.directory).states(origin.iteration, self.like)
         initial = jax.jit(functools.partial(build.states, self.config, self.data))
@@ -224,48 +150,54 @@ class _Session:
             self.source,
             self.order,
             batches=config.alternation.batches,
-            capacity=config.log_every,
+            capacity=min(config.log_every, config.sample_every, config.checkpoint_every),
             iterations=config.iterations,
             axis_indices=axis_indices(),
             members=jax.device_count(),
             labels=config.objective.conditional,
         )
 
-    def _announce(self, start: int) -> None:
+    def _announce(self, first: int) -> None:
         if not self.log:
             return
-        data, directory = self.data, self.run_.directory
+        data, directory = self.data, self.run.directory
         shape = "×".join(map(str, data.shape))
         self.log.say(
             f"{self.config.name}: {data.examples:,} examples of {shape} on "
             f"{jax.device_count()} {jax.default_backend().upper()} device(s), in {directory}"
         )
-        skipped = getattr(self.source, "skipped", 0)
-        if skipped:
-            self.log.say(f"skipped {skipped} images that cannot be read")
-        if start >= self.config.iterations:
-            self.log.say(f"it has been trained for {start:,} iterations already")
-        elif start:
-            self.log.say(f"going on from the checkpoint at iteration {start:,}")
+        if self.source.skipped:
+            self.log.say(f"skipped {self.source.skipped} images that cannot be read")
+        if first >= self.config.iterations:
+            self.log.say(f"it has been trained for {first:,} iterations already")
+        elif first:
+            self.log.say(f"going on from the checkpoint at iteration {first:,}")
 
     def _iterate(
-        self, d: TrainState, g: TrainState, start: int
+        self, d: TrainState, g: TrainState, first: int
     ) -> tuple[TrainState, TrainState, int]:
         """Trains until the end or until asked to stop; returns the iteration reached."""
         config = self.config
-        if start >= config.iterations:
-            return d, g, start
-        iteration, saved, flying = start, self.checkpoints.latest(), None
+        iteration, saved, flying = first, self.checkpoints.latest(), None
         if iteration and saved is None:
             self.checkpoints.save(iteration, d, g)  # a fork, from now on, stands on its own
             saved = iteration
+        if iteration >= config.iterations:
+            return d, g, iteration
         d, g, _ = self._call(d, g, iteration, 0)  # compiles
         self.interval = _Interval(iteration)
         self.began = time.monotonic()
         stopped = False
-        while iteration < config.iterations and not stopped:
+        while iteration < config.iterations and not (stopped or self._asked_alone()):
             count = self._next_boundary(iteration) - iteration
-            d, g, tally = self._call(d, g, iteration, count)
+            try:
+                d, g, tally = self._call(d, g, iteration, count)
+            except InputError:  # of data that stream; what was trained is kept
+                if flying is not None:
+                    self._report(flying)
+                if saved != iteration:
+                    self.checkpoints.save(iteration, d, g)
+                raise
             iteration += count
             if flying is not None:
                 stopped = self._report(flying)
@@ -283,6 +215,11 @@ class _Session:
         if saved != iteration:
             self.checkpoints.save(iteration, d, g)
         return d, g, iteration
+
+    def _asked_alone(self) -> bool:
+        """Whether to stop without asking other processes, which have to stop at the same place and
+        learn of it through the program."""
+        return self.stopping and jax.process_count() == 1
 
     def _call(self, d: TrainState, g: TrainState, start: int, count: int):
         turn = self.config.alternation.turn(self._epoch(start))
@@ -317,7 +254,7 @@ class _Session:
             return None
         n, _ = _sheet_size(self.data, self.config.objective.conditional)
         key = jax.random.fold_in(jax.random.key(self.config.seed), build.PICTURES)
-        label = self.run_.labels(n)
+        label = self.run.labels(n)
         label = None if label is None else jnp.sort(label)
         latent_dim = self.config.objective.latent_dim
         return sampling.sample(g, key, n, latent_dim=latent_dim, label=label, batch_size=n)
@@ -348,7 +285,7 @@ class _Session:
             self.interval = _Interval(call.end)
         if self.log and call.pictures is not None:
             array = self._draw(np.asarray(call.pictures))
-            figures.save(array, self.run_.directory / "samples" / f"{call.end:07}.png")
+            figures.save(array, self.run.directory / "samples" / f"{call.end:07}.png")
             self.log.picture(call.end, array)
         return bool(tally.stop)
 
@@ -402,8 +339,8 @@ def _sheet_size(data: Description, conditional: bool) -> tuple[int, int]:
 
 
 class _stop_on_signals:
-    """While this lasts, the first SIGINT or SIGTERM asks the session to stop at the next boundary,
-    and a second one does what it usually does."""
+    """While this lasts, the first SIGINT or SIGTERM asks the session to save and stop, and a second
+    one does what it usually does."""
 
     def __init__(self, session: _Session):
         self._session = session
@@ -412,6 +349,7 @@ class _stop_on_signals:
     def __enter__(self):
         def ask(number, frame):
             self._session.stopping = True
+            print("\nstopping after this interval; once more to stop at once", file=sys.stderr)
             self.__exit__()
 
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -424,8 +362,3 @@ class _stop_on_signals:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
-
-
-def _wait_for_all(what: str) -> None:
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(what)

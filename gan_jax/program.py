@@ -29,7 +29,8 @@ class Tally(NamedTuple):
     sums: PyTree
     """Sums of each metric over the call's iterations."""
     diverged: dict[str, Any]
-    """By player: the first iteration whose loss or gradient was not finite, −1 if none."""
+    """By player: the first iteration whose loss or gradient was not finite (the last one, if only
+    the state is not), −1 if none."""
     stop: Any
     """Whether any process was asked to stop."""
 
@@ -70,10 +71,21 @@ def make_program(
         sums = jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics)
         diverged = {player: jnp.full((), -1, jnp.int32) for player in metrics}
         d, g, sums, diverged = lax.fori_loop(0, count, step, (d, g, sums, diverged))
+        # A finite gradient can make an update that is not; nothing like it may be saved.
+        for player, state in (("d", d), ("g", g)):
+            if player in diverged:
+                unseen = ~_finite(state) & (diverged[player] < 0) & (count > 0)
+                last = start + count - 1
+                diverged = diverged | {player: jnp.where(unseen, last, diverged[player])}
         return d, g, Tally(sums, diverged, lax.pmax(stop, AXIS))
 
     in_axes = (None, None, None, 0, 0, None, None, None)
     return jax.pmap(program, axis_name=AXIS, in_axes=in_axes, out_axes=None, donate_argnums=(0, 1))
+
+
+def _finite(state: TrainState) -> jax.Array:
+    leaves = jax.tree.leaves((state.params, state.collections, state.ema_params))
+    return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
 
 
 def replicate(tree: PyTree) -> PyTree:

@@ -9,8 +9,10 @@ checkpoints/    both train states
 fork.json       of a forked run: from which checkpoint
 """
 
+import contextlib
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -56,12 +58,14 @@ class Run:
         directory = Path(directory)
         if not exists(directory):
             raise InputError(f"{directory} holds no run: it has no config.json and data.json")
-        data = json.loads((directory / "data.json").read_text())
-        return cls(
-            directory,
-            config.from_json(Config, (directory / "config.json").read_text()),
-            config.from_dict(Description, data),
-        )
+        try:
+            return cls(
+                directory,
+                config.from_json(Config, (directory / "config.json").read_text()),
+                config.from_json(Description, (directory / "data.json").read_text()),
+            )
+        except json.JSONDecodeError as error:
+            raise InputError(f"the config.json or data.json in {directory} is no JSON") from error
 
     @classmethod
     def create(
@@ -76,6 +80,8 @@ class Run:
             directory.mkdir(parents=True, exist_ok=True)
             if origin is not None:
                 write(directory / "fork.json", config.to_json(origin))
+            elif not exists(directory):
+                (directory / "fork.json").unlink(missing_ok=True)  # of one that never began
             write(directory / "config.json", config.to_json(settings))
             write(directory / "data.json", config.to_json(data))
         except OSError as error:
@@ -88,12 +94,23 @@ class Run:
         return config.from_json(Origin, path.read_text()) if path.is_file() else None
 
     def checkpoints(self) -> Checkpoints:
-        """Its checkpoints, with the retention its configuration asks for."""
+        """Its checkpoints, to be added to, with the retention its configuration asks for."""
         return Checkpoints(
             self.directory / "checkpoints",
             keep_last=self.config.keep_last,
             keep_every=self.config.keep_every,
         )
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[Checkpoints]:
+        """Its checkpoints, of which there is one at least, to be read."""
+        directory = self.directory / "checkpoints"
+        if directory.is_dir():
+            with Checkpoints(directory, read_only=True) as checkpoints:
+                if checkpoints.latest() is not None:
+                    yield checkpoints
+                    return
+        raise InputError(f"{self.directory} has no checkpoint yet")
 
     def latest(self) -> int:
         """The iteration of its latest checkpoint.
@@ -101,18 +118,8 @@ class Run:
         Raises:
             InputError: there is none yet.
         """
-        kept = self._kept()
-        if not kept:
-            raise InputError(f"{self.directory} has no checkpoint yet")
-        return kept[-1]
-
-    def _kept(self) -> list[int]:
-        if not (self.directory / "checkpoints").is_dir():
-            return []  # opening the checkpoints would make the folder
-        checkpoints = self.checkpoints()
-        kept = checkpoints.all()
-        checkpoints.close()
-        return kept
+        with self._kept() as checkpoints:
+            return checkpoints.latest()
 
     def states(
         self, iteration: int | None = None, like: tuple[TrainState, TrainState] | None = None
@@ -124,15 +131,13 @@ class Run:
         Raises:
             InputError: there is no such checkpoint, or it is of another architecture.
         """
-        iteration = self.latest() if iteration is None else iteration
-        kept = self._kept()
-        if iteration not in kept:
-            raise InputError(f"{self.directory} has no checkpoint {iteration}: only {kept}")
         like = like or jax.eval_shape(lambda: build.states(self.config, self.data))
-        checkpoints = self.checkpoints()
-        states = checkpoints.restore(iteration, *like)
-        checkpoints.close()
-        return states
+        with self._kept() as checkpoints:
+            kept = checkpoints.all()
+            iteration = kept[-1] if iteration is None else iteration
+            if iteration not in kept:
+                raise InputError(f"{self.directory} has no checkpoint {iteration}: only {kept}")
+            return checkpoints.restore(iteration, *like)
 
     def labels(self, n: int, label: int | None = None) -> Int[Array, " n"] | None:
         """Classes for `n` samples: `label`, or all classes in turn; None if unconditional.

@@ -85,8 +85,14 @@ class TrainState(struct.PyTreeNode):
 def _takes_axis_name(apply_fn: Callable[..., Any]) -> bool:
     """Whether a network can be told its device axis. Linen's `apply` takes every keyword and hands
     it to the module's `__call__`, which is where to look."""
+    while not hasattr(apply_fn, "__self__"):
+        inside = getattr(apply_fn, "func", None) or getattr(apply_fn, "__wrapped__", None)
+        if inside is None:
+            break
+        apply_fn = inside  # of a partial, or of a jitted function
     module = getattr(apply_fn, "__self__", None)
-    signature = inspect.signature(apply_fn if module is None else type(module).__call__)
+    is_network = hasattr(module, "apply") and callable(module)
+    signature = inspect.signature(type(module).__call__ if is_network else apply_fn)
     kinds = {p.kind for p in signature.parameters.values()}
     return "axis_name" in signature.parameters or inspect.Parameter.VAR_KEYWORD in kinds
 

@@ -64,7 +64,8 @@ def g_step(
     new, metrics = _update(g, d, objective.g_loss, batch, key, axis_name)
     if g.ema_params is not None:
         batch_size = jax.tree.leaves(batch)[0].shape[0] * parallel.size(axis_name)
-        average = objective.ema.update(g.ema_params, new.params, g.step * batch_size, batch_size)
+        images_seen = g.step.astype(jnp.float32) * batch_size  # int32 would end at 2³¹
+        average = objective.ema.update(g.ema_params, new.params, images_seen, batch_size)
         new = new.replace(ema_params=average)
     return new, metrics
 

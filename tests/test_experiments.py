@@ -79,11 +79,11 @@ def test_dry_run_prints_the_config_and_both_sizes_and_does_nothing(
 
 
 def test_sizes_are_those_of_the_networks(command, tmp_path):
-    """Points, width 2, depth 3. G: 2·2+2, 2·2+2, 2·2+2, 2·2+2. D: 2·2+2, thrice, then 2·1+1."""
+    """Points, width 2, depth 4. G: five layers of 2·2+2. D: four of 2·2+2, then 2·1+1."""
     path = next(p for p in EXPERIMENTS if p.stem == "gaussians")
     output = command(path, "--dry-run", *SMALL)
-    assert "generator: 24 parameters" in output
-    assert "discriminator: 21 parameters" in output
+    assert "generator: 30 parameters" in output
+    assert "discriminator: 27 parameters" in output
 
 
 def test_help_names_every_flag(command, capsys):

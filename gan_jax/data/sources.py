@@ -6,7 +6,7 @@ whole, once, into `Examples`; see `gan_jax.data.feed`.
 
 import dataclasses
 import hashlib
-import sys
+import logging
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +44,7 @@ class Source(Protocol):
 
     description: Description
     dtype: np.dtype
+    skipped: int
 
     def read(self, index: int) -> tuple[np.ndarray, int | None]:
         """One example and its class.
@@ -81,6 +82,8 @@ class Lazy:
     version: str
     """Changes when what `read` gives may have changed: the key of the cache."""
     dtype: np.dtype = np.dtype(np.uint8)
+    skipped: int = 0
+    """Examples that could not be decoded and were left out."""
 
 
 def load(
@@ -115,70 +118,69 @@ def load(
     if conditional and source.description.num_classes is None:
         raise InputError(f"a conditional model needs labels, and {data.source} has none")
     if isinstance(source, Lazy):
+        if skip_bad_images:
+            source = _without_bad_ones(source)
         description = source.description
         nbytes = description.examples * np.prod(description.shape) * source.dtype.itemsize
-        if nbytes <= budget_bytes:
-            return read_all(source, skip_bad_images)
-        return _skipping(source) if skip_bad_images else source
+        return read_all(source) if nbytes <= budget_bytes else source
     return source
 
 
-def read_all(source: Lazy, skip_bad_images: bool = False) -> Examples:
+def read_all(source: Lazy) -> Examples:
     """Every example of a source, decoded by several threads, and kept in the user's cache."""
     description = source.description
     cached = cache.load(source.version)
-    if cached is not None:
-        return Examples(description, cached["real"], cached.get("label"))
-    labelled = description.num_classes is not None
-    real = np.empty((description.examples, *description.shape), source.dtype)
-    label = np.zeros(description.examples, np.int32) if labelled else None
-    good = np.ones(description.examples, bool)
+    if cached is None:
+        cached = {"real": np.empty((description.examples, *description.shape), source.dtype)}
+        if description.num_classes is not None:
+            cached["label"] = np.empty(description.examples, np.int32)
 
-    def decode(index: int) -> None:
-        try:
-            real[index], class_ = source.read(index)
-        except pictures.BadPictureError:
-            if not skip_bad_images:
-                raise
-            good[index] = False
-            return
-        if label is not None:
-            label[index] = class_
+        def decode(index: int) -> None:
+            cached["real"][index], label = source.read(index)
+            if label is not None:
+                cached["label"][index] = label
 
-    with ThreadPoolExecutor() as pool:
-        for _ in pool.map(decode, range(description.examples)):
-            pass
-    if good.all():
-        cache.store(source.version, real=real, **({} if label is None else {"label": label}))
-        return Examples(description, real, label)
-    if not good.any():
-        raise InputError("none of the images can be read")
-    # Without the bad ones these are other data, unless the same ones are skipped again.
-    description = dataclasses.replace(
-        description,
-        examples=int(good.sum()),
-        fingerprint=_digest(description.fingerprint, np.flatnonzero(~good)),
-    )
-    skipped = int(np.sum(~good))
-    return Examples(description, real[good], None if label is None else label[good], skipped)
+        with ThreadPoolExecutor() as pool:
+            for _ in pool.map(decode, range(description.examples)):
+                pass
+        cache.store(source.version, **cached)
+    return Examples(description, cached["real"], cached.get("label"), source.skipped)
 
 
-def _skipping(source: Lazy) -> Lazy:
-    """Takes the next readable example in place of one that is not, and says so once for each."""
-    bad: set[int] = set()
+def _without_bad_ones(source: Lazy) -> Lazy:
+    """The examples that can be decoded. Each is tried once; which ones could is kept in the user's
+    cache."""
+    version = f"{source.version}-readable"
+    cached = cache.load(version)
+    if cached is None:
 
-    def read(index: int) -> tuple[np.ndarray, int | None]:
-        for i in range(index, index + source.description.examples):
-            i %= source.description.examples
+        def can_read(index: int) -> bool:
             try:
-                return source.read(i)
-            except pictures.BadPictureError as error:
-                if i not in bad:
-                    bad.add(i)
-                    print(f"skipped ({len(bad)} so far): {error}", file=sys.stderr)
-        raise InputError("none of the images can be read")
+                source.read(index)
+            except pictures.BadPictureError:
+                return False
+            return True
 
-    return dataclasses.replace(source, read=read)
+        with ThreadPoolExecutor() as pool:
+            good = list(pool.map(can_read, range(source.description.examples)))
+        cached = {"indices": np.flatnonzero(good)}
+        cache.store(version, **cached)
+    indices = cached["indices"]
+    skipped = source.description.examples - len(indices)
+    if not skipped:
+        return source
+    description = dataclasses.replace(
+        source.description,
+        examples=len(indices),
+        fingerprint=_digest(source.description.fingerprint, indices),
+    )
+    return dataclasses.replace(
+        source,
+        description=description,
+        read=lambda index: source.read(int(indices[index])),
+        version=f"{version}-only",
+        skipped=skipped,
+    )
 
 
 def _digest(*parts) -> str:
@@ -189,16 +191,21 @@ def _digest(*parts) -> str:
 
 
 def _in_memory(
-    data: Data, real: np.ndarray, label: np.ndarray | None, num_classes: int | None
+    data: Data,
+    real: np.ndarray,
+    label: np.ndarray | None,
+    num_classes: int | None,
+    fingerprint: str | None = None,
 ) -> Examples:
-    if real.ndim == 4 and (data.resolution is not None or data.channels is not None):
-        real = np.stack([pictures.refit(i, data.resolution, data.fit, data.channels) for i in real])
     if real.ndim == 4 and real.shape[3] not in (1, 3):
         raise InputError(f"images of {real.shape[3]} channels: 1 (grey) or 3 (RGB) are supported")
+    if real.ndim == 4 and (data.resolution is not None or data.channels is not None):
+        real = np.stack([pictures.refit(i, data.resolution, data.fit, data.channels) for i in real])
     if real.ndim == 4 and real.shape[1] != real.shape[2]:
         raise InputError(f"images of {real.shape[2]}×{real.shape[1]} pixels: set data.resolution")
     label = None if label is None else label.astype(np.int32)
-    fingerprint = _digest(real, *([] if label is None else [label]))
+    if fingerprint is None:
+        fingerprint = _digest(real, *([] if label is None else [label]))
     return Examples(Description(real.shape[1:], num_classes, len(real), fingerprint), real, label)
 
 
@@ -255,12 +262,16 @@ def _mixture(data: Data, name: str, seed: int) -> Examples:
     }[name]
     key = jax.random.fold_in(jax.random.key(seed), _DATA_STREAM)
     points, mode = gaussians.mixture(key, MIXTURE_POINTS, centers, std)
-    return _in_memory(data, np.asarray(points), np.asarray(mode), len(centers))
+    # Not of the numbers: their last bits may differ from one kind of device to another.
+    fingerprint = _digest(name, seed, std, MIXTURE_POINTS)
+    return _in_memory(data, np.asarray(points), np.asarray(mode), len(centers), fingerprint)
 
 
 def _tfds(data: Data, name: str, data_dir: str | None) -> Source:
     import tensorflow_datasets as tfds
 
+    # It recommends OpenCV, whose absence costs a little time once, at every start.
+    logging.getLogger("absl").addFilter(lambda record: "OpenCV" not in record.getMessage())
     try:
         builder = tfds.builder(name, data_dir=data_dir)
         records = builder.as_data_source(split=data.split)
@@ -361,6 +372,8 @@ def _npz(data: Data, path: Path) -> Examples:
     except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"cannot read {path}: {error}") from error
     if "points" in arrays:
+        if arrays["points"].dtype.kind not in "iuf":
+            raise InputError(f"the points in {path} are {arrays['points'].dtype}, not numbers")
         real = arrays["points"].astype(np.float32)
     elif "images" in arrays:
         real = arrays["images"]

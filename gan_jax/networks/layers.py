@@ -168,7 +168,8 @@ class Embed(nn.Module):
             raise ValueError("a conditional network needs labels")
         shape = (self.num_classes, self.features)
         table = _weight(self, "embedding", self.embedding_init, shape, self.spectral, train)
-        return table.astype(self.dtype)[label]
+        # A product, not a look-up: its gradient is a sum in a fixed order on every device.
+        return jax.nn.one_hot(label, self.num_classes, dtype=self.dtype) @ table.astype(self.dtype)
 
 
 def batch_norm(train: bool, axis_name: str | None, dtype: Dtype, name: str) -> nn.BatchNorm:

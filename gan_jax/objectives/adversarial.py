@@ -1,7 +1,6 @@
 """From noise to data: the adversarial game of Goodfellow et al., 2014."""
 
 import dataclasses
-import types
 from collections.abc import Callable
 from typing import Any
 
@@ -40,9 +39,9 @@ class Adversarial(struct.PyTreeNode):
     ema: EMA | None = EMA()
 
     def __post_init__(self):
-        # A plain function is no pytree; Partial makes it one without leaves.
+        # A function is a leaf, and no array; Partial makes it a pytree without leaves.
         regularizers = tuple(
-            jax.tree_util.Partial(r) if isinstance(r, types.FunctionType) else r
+            jax.tree_util.Partial(r) if callable(r) and jax.tree_util.all_leaves([r]) else r
             for r in self.regularizers
         )
         object.__setattr__(self, "regularizers", regularizers)

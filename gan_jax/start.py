@@ -1,0 +1,159 @@
+"""What has to be true before a run starts. Nothing here writes anything."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from gan_jax import build, runs
+from gan_jax.config import Config, differences, to_json
+from gan_jax.data import Description, Source, load
+from gan_jax.errors import InputError
+from gan_jax.runs import Origin, Run
+from gan_jax.state import TrainState
+
+_CPU_BUDGET = 2 * 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A run that can be started."""
+
+    config: Config
+    directory: Path
+    source: Source
+    like: tuple[TrainState, TrainState]
+    """Both players, abstract."""
+    origin: Origin | None
+    """What a fork that has not begun begins from."""
+
+    @property
+    def data(self) -> Description:
+        return self.source.description
+
+
+def plan(
+    config: Config,
+    *,
+    out: str | Path | None,
+    fork: str | Path | None,
+    data_dir: str | None,
+    skip_bad_images: bool,
+) -> Plan:
+    """Looks at all that a run depends on. The arguments are those of `gan_jax.train`.
+
+    Raises:
+        InputError: something has to change.
+    """
+    config.validate()
+    check_devices(config)
+    directory = Path(out) if out is not None else Path("runs") / config.name
+    forked, origin = None, None
+    if fork is not None:
+        forked, directory = Run.open(directory), Path(fork)
+        if directory.resolve() == forked.directory.resolve():
+            raise InputError(f"a fork needs a directory of its own, not {directory}")
+    begun = Run.open(directory) if runs.exists(directory) else None
+    if begun is not None:
+        _check_resumable(begun, config)
+
+    source = load(
+        config.data,
+        seed=config.seed,
+        conditional=config.objective.conditional,
+        data_dir=data_dir,
+        skip_bad_images=skip_bad_images,
+        budget_bytes=_budget(config),
+    )
+    data = source.description
+    check_data(config, data)
+    like = jax.eval_shape(lambda: build.states(config, data))
+    if begun is not None:
+        _check_same_data(begun, data)
+    elif forked is not None:
+        origin = Origin(str(forked.directory.resolve()), forked.latest())
+        forked.states(origin.iteration, like)  # refused here, before anything is written
+    return Plan(config, directory, source, like, origin)
+
+
+def check_devices(config: Config) -> None:
+    """
+    Raises:
+        InputError: the devices do not divide the batch.
+    """
+    members = jax.device_count()
+    if config.batch_size % members:
+        raise InputError(
+            f"a batch of {config.batch_size} does not divide into {members} devices: set "
+            f"batch_size to a multiple of {members}"
+        )
+
+
+def check_data(config: Config, data: Description) -> None:
+    """
+    Raises:
+        InputError: the batch is larger than the data.
+    """
+    if config.batch_size > data.examples:
+        raise InputError(
+            f"a batch of {config.batch_size} is larger than the data: {data.examples} examples in "
+            f"{config.data.source}"
+        )
+
+
+def agree(error: InputError | None, plan: Plan | None) -> None:
+    """All processes go on together, or none does.
+
+    Raises:
+        InputError: this process's own, or that another process has one, or that the processes were
+            not started alike.
+    """
+    if jax.process_count() > 1:
+        facts = [] if plan is None else [to_json(plan.config), str(plan.data), _kept(plan)]
+        digest = hashlib.sha256(repr(facts).encode()).digest()[:4]
+        mine = np.array([error is not None, int.from_bytes(digest[:3])], np.int32)
+        everyones = np.asarray(multihost_utils.process_allgather(mine))
+        if error is None and everyones[:, 0].any():
+            raise InputError("another process could not start: see its message")
+        if error is None and len(np.unique(everyones[:, 1])) > 1:
+            raise InputError(
+                "the processes were not started alike: give all of them the same flags, data and "
+                "run directory"
+            )
+    if error is not None:
+        raise error
+
+
+def _kept(plan: Plan) -> list[str]:
+    return sorted(path.name for path in plan.directory.glob("checkpoints/*"))
+
+
+def _check_resumable(run: Run, config: Config) -> None:
+    changed = differences(run.config, config)
+    if changed:
+        raise InputError(
+            f"{run.directory} holds a run of another configuration ({'; '.join(changed)}): give "
+            "another --out, or --fork NEW_DIR to start a new run from its checkpoint"
+        )
+
+
+def _check_same_data(run: Run, data: Description) -> None:
+    if run.data != data:
+        counts = f"{run.data.examples} examples then, {data.examples} now"
+        what = counts if run.data.examples != data.examples else "as many examples, but others"
+        raise InputError(
+            f"the data have changed since {run.directory} was begun ({what}): give another --out, "
+            "or --fork NEW_DIR"
+        )
+
+
+def _budget(config: Config) -> float:
+    """Bytes of data that may live on a device."""
+    if config.data.budget_gib is not None:
+        return config.data.budget_gib * 2**30
+    memory = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    on_cpu = jax.default_backend() == "cpu" or not memory
+    return _CPU_BUDGET if on_cpu else memory / 4
