@@ -1,6 +1,14 @@
 """A DCGAN on CIFAR-10.
 
-python experiments/cifar10.py --data-dir DIR
+    python experiments/cifar10.py --data-dir DIR
+
+Meant for an accelerator, where it has not been run. On 2 x86-64 cores (Python 3.11, jax 0.10.2),
+
+    python experiments/cifar10.py --data-dir DIR --generator.width 32 --discriminator.width 32 \\
+        --iterations 4000
+
+took 9 min 23 s and gave scenes with sky, ground and blurred objects. DIR holds CIFAR-10 as prepared
+by TFDS; the README says how to prepare it.
 """
 
 from gan_jax import cli

@@ -190,7 +190,7 @@ def test_good_configs_are_valid(config):
         ("sample_every", -5, ["at least 1", "not -5"]),
         ("checkpoint_every", 0, ["at least 1", "not 0"]),
         ("keep_last", 0, ["at least 1", "not 0"]),
-        ("iterations", -1, ["at least 0", "not -1"]),
+        ("iterations", 0, ["at least 1", "not 0"]),
         ("seed", -1, ["at least 0", "not -1"]),
         ("objective.latent_dim", 0, ["at least 1", "not 0"]),
     ],

@@ -77,6 +77,18 @@ def launch(path: Path, *flags, devices: int = 4, **options) -> subprocess.Popen:
     )
 
 
+def launch_two(path: Path, flags: list, only_second: tuple = ()) -> list[subprocess.Popen]:
+    """Two processes of two devices each, that train together."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    together = [*flags, "--distributed", f"localhost:{port}", "--processes", 2]
+    return [
+        launch(path, *together, "--process-id", i, *(only_second if i else ()), devices=2)
+        for i in range(2)
+    ]
+
+
 def finish(process: subprocess.Popen, status: int = 0) -> str:
     output, _ = process.communicate(timeout=120)
     assert process.returncode == status, output
@@ -169,6 +181,18 @@ def test_ctrl_c_saves_and_exits(tmp_path):
     assert Run.open(out).states()[0].step > 0
 
 
+def test_ctrl_c_while_starting_ends_cleanly(tmp_path):
+    out = tmp_path / "run"
+    path = script(tmp_path, changed(POINTS, iterations=10**7))
+    process = launch(path, "--out", out)
+    wait_until(lambda: (out / "config.json").exists(), process)
+    process.send_signal(signal.SIGINT)
+    output = finish(process, status=130)
+    assert "stopped" in output
+    assert "Traceback" not in output
+    assert ("has a checkpoint" in output) == bool(checkpoints_in(out))
+
+
 # ---- invariant 4: devices do not matter ----
 
 
@@ -189,17 +213,7 @@ def test_two_processes_give_what_one_gives(whole, tmp_path):
     path = script(tmp_path, PICTURES)
 
     def both(*flags) -> list[str]:
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            port = free.getsockname()[1]
-        processes = [
-            launch(
-                path, "--out", out, "--distributed", f"localhost:{port}", "--processes", 2,
-                "--process-id", i, *flags, devices=2,
-            )
-            for i in range(2)
-        ]  # fmt: skip
-        return [finish(process) for process in processes]
+        return [finish(process) for process in launch_two(path, ["--out", out, *flags])]
 
     first, second = both("--iterations", 6)
     assert "done:" in first
@@ -210,6 +224,23 @@ def test_two_processes_give_what_one_gives(whole, tmp_path):
     assert [e["iteration"] for e in logged(out)] == [4, 6, 8, 12]  # one writer
     samples = [Run(d, PICTURES, Run.open(out).data).sample(20) for d in (out, whole(PICTURES)[2])]
     np.testing.assert_allclose(*samples, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("only_second", "first_says", "second_says"),
+    [
+        (("--seed", 1), "not started alike", "not started alike"),
+        (("--data.source", "npz:nowhere"), "another process could not start", "no file nowhere"),
+    ],
+    ids=["other flags", "no data"],
+)
+def test_processes_start_together_or_not_at_all(only_second, first_says, second_says, tmp_path):
+    flags = ["--out", tmp_path / "run"]
+    processes = launch_two(script(tmp_path, POINTS), flags, only_second)
+    first, second = (finish(process, status=2) for process in processes)
+    assert first_says in first
+    assert second_says in second
+    assert not (tmp_path / "run").exists()
 
 
 def test_replicas_stay_identical(tmp_path):
@@ -335,6 +366,14 @@ def test_fork_goes_on_under_another_config(whole, tmp_path):
     assert_same(same[:2], whole(POINTS)[:2])
 
 
+def test_a_fork_of_a_finished_run_stands_on_its_own(tmp_path):
+    config = changed(POINTS, iterations=2)
+    old = gan_jax.train(config, out=tmp_path / "old")
+    new = gan_jax.train(config, out=tmp_path / "old", fork=tmp_path / "new")
+    assert_same(new[:2], old[:2])
+    assert Run.open(tmp_path / "new").latest() == 2
+
+
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
     old, new = tmp_path / "old", tmp_path / "new"
     gan_jax.train(changed(POINTS, iterations=1), out=old)
@@ -365,3 +404,11 @@ def test_divergence_stops_the_run_and_saves_nothing_bad(tmp_path):
     assert message.endswith(str(tmp_path / "fork" / "checkpoints" / "6"))
     d, _ = Run.open(tmp_path / "fork").states()
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(d.params))
+
+
+def test_an_update_that_is_not_finite_is_not_saved(tmp_path):
+    """One iteration: losses and gradients are finite still, the parameters no more."""
+    runaway = changed(POINTS, iterations=1, g_optimizer=Optimizer(learning_rate=1e39))
+    with pytest.raises(DivergedError, match=r"generator's .* iteration 0; there is no checkpoint"):
+        gan_jax.train(runaway, out=tmp_path)
+    assert not checkpoints_in(tmp_path)

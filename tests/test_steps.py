@@ -227,8 +227,17 @@ def test_penalties_refuse_batch_norm():
         gan_jax.d_step(d, g, pictures(), jax.random.key(0), objective=game)
 
 
-def test_a_plain_function_is_a_regularizer():
-    game = objective(regularizers=(lambda critic, real, fake, key: 3.0 + 0 * critic(real).sum(),))
+def plain_penalty(critic, real, fake, key, scale=1.0):
+    return scale * 3.0 + 0 * critic(real).sum()
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [plain_penalty, functools.partial(plain_penalty, scale=1.0)],
+    ids=["function", "partial"],
+)
+def test_any_callable_is_a_regularizer(penalty):
+    game = objective(regularizers=(penalty,))
     d, g = mlps(game)
     _, metrics = gan_jax.d_step(d, g, points(), jax.random.key(0), objective=game)
     assert metrics["penalty"] == 3
@@ -281,6 +290,18 @@ def test_ema_follows_the_generator():
     # A batch of one half-life: the average goes half of the way.
     half = jax.tree.map(lambda a, b: (a + b) / 2, g.ema_params, new.params)
     assert_close(new.ema_params, half)
+
+
+def test_ema_does_not_end_with_32_bits():
+    """After 530,000 updates of 4,096 images the average still is one."""
+    game = objective(ema=gan_jax.EMA(half_life=8.0 * 4096))
+    d, g = mlps(game)
+    g = g.replace(step=jnp.int32(530_000))
+    batch = points(4096)
+    new, _ = gan_jax.g_step(g, d, batch, jax.random.key(0), objective=game)
+    decay = 0.5 ** (1 / 8)
+    average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, g.ema_params, new.params)
+    assert_close(new.ema_params, average)
 
 
 def test_collections_of_any_name_are_carried():

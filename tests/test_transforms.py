@@ -80,6 +80,10 @@ def _exact(state):
     return state.opt_state[0].mu, state.opt_state[0].nu, state.collections
 
 
+def _jitted(apply_fn):
+    return jax.jit(apply_fn, static_argnames="train")
+
+
 def test_vmap_over_seeds_is_each_seeds_own_run():
     game = objective(regularizers=(regularizers.R1(0.1),))
     alternation = gan_jax.Alternation(d_steps=2)
@@ -117,7 +121,10 @@ def test_vmap_over_hyperparameters():
     np.testing.assert_allclose(one, penalty(1.0), rtol=1e-6)
 
 
-def test_a_network_that_knows_no_axis_runs_under_one():
+@pytest.mark.parametrize(
+    "wrap", [lambda f: f, functools.partial, _jitted], ids=["", "partial", "jit"]
+)
+def test_a_network_that_knows_no_axis_runs_under_one(wrap):
     """A plain function is called as the contract says, without an axis name."""
     import optax
 
@@ -129,8 +136,8 @@ def test_a_network_that_knows_no_axis_runs_under_one():
 
     tx = optax.sgd(0.1)
     params = {"params": {"w": jnp.ones((2, 2))}}
-    d = gan_jax.TrainState.create(apply_fn=critic, variables=params, tx=tx)
-    g = gan_jax.TrainState.create(apply_fn=linear, variables=params, tx=tx)
+    d = gan_jax.TrainState.create(apply_fn=wrap(critic), variables=params, tx=tx)
+    g = gan_jax.TrainState.create(apply_fn=wrap(linear), variables=params, tx=tx)
     game = objective(latent_dim=2)
     step = functools.partial(gan_jax.d_step, objective=game)
     alone, _ = step(d, g, points(), jax.random.key(0))
