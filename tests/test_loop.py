@@ -406,6 +406,7 @@ def test_divergence_stops_the_run_and_saves_nothing_bad(tmp_path):
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(d.params))
 
 
+@pytest.mark.filterwarnings("ignore:overflow")  # of 1e39 to infinity
 def test_an_update_that_is_not_finite_is_not_saved(tmp_path):
     """One iteration: losses and gradients are finite still, the parameters no more."""
     runaway = changed(POINTS, iterations=1, g_optimizer=Optimizer(learning_rate=1e39))
