@@ -56,7 +56,7 @@ def experiment(command):
     return lambda *flags: command(lambda: cli.experiment(PICTURES, "An experiment."), *flags)
 
 
-def assert_refused(result, *says):
+def assert_one_line(result, *says):
     code, out, err = result
     assert code == 2, (code, out, err)
     assert err.startswith("error: "), err
@@ -66,7 +66,7 @@ def assert_refused(result, *says):
 
 
 @pytest.fixture
-def refused(experiment, tmp_path, monkeypatch):
+def assert_refused(experiment, tmp_path, monkeypatch):
     """Asserts that an experiment is refused, and with which words, before anything is written."""
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
@@ -74,7 +74,7 @@ def refused(experiment, tmp_path, monkeypatch):
     def check(*flags, says):
         before = snapshot(tmp_path)
         out = [] if "--out" in flags else ["--out", tmp_path / "out"]
-        assert_refused(experiment(*flags, *out), *says)
+        assert_one_line(experiment(*flags, *out), *says)
         assert snapshot(tmp_path) == before
 
     return check
@@ -148,8 +148,8 @@ def cut_short(file):
     ],
     ids=lambda value: " ".join(value)[:50],
 )
-def test_settings(refused, flags, says):
-    refused(*flags, says=says)
+def test_settings(assert_refused, flags, says):
+    assert_refused(*flags, says=says)
 
 
 @pytest.mark.parametrize(
@@ -176,36 +176,36 @@ def test_a_real_command_line(experiments, tmp_path):
     result = subprocess.run(
         [*command, "--out", tmp_path / "out"], capture_output=True, text=True, check=False
     )
-    assert_refused((result.returncode, result.stdout, result.stderr), "'hing'", *LOSSES)
+    assert_one_line((result.returncode, result.stdout, result.stderr), "'hing'", *LOSSES)
     assert list(tmp_path.iterdir()) == []
 
 
 # ---- folders of pictures ----
 
 
-def test_missing_folder(refused, tmp_path):
-    refused("--data.source", f"folder:{tmp_path}/none", says=[tmp_path / "none"])
-    refused("--data.source", f"folder:{tmp_path}/two\nlines", says=[tmp_path / "two lines"])
+def test_missing_folder(assert_refused, tmp_path):
+    assert_refused("--data.source", f"folder:{tmp_path}/none", says=[tmp_path / "none"])
+    assert_refused("--data.source", f"folder:{tmp_path}/two\nlines", says=[tmp_path / "two lines"])
 
 
-def test_empty_folder(refused, tmp_path):
+def test_empty_folder(assert_refused, tmp_path):
     path = tmp_path / "empty"
     path.mkdir()
     (path / "notes.txt").write_text("no picture")
-    refused("--data.source", f"folder:{path}", says=["no PNG or JPEG", path])
+    assert_refused("--data.source", f"folder:{path}", says=["no PNG or JPEG", path])
 
 
 @pytest.mark.parametrize("what", ["cut", "junk", "empty"])
-def test_corrupt_image(refused, folder, what):
+def test_corrupt_image(assert_refused, folder, what):
     file = folder / "05.png"
     cut_short(file) if what == "cut" else file.write_bytes(b"junk" * (what == "junk"))
-    refused("--data.source", f"folder:{folder}", says=[file])
+    assert_refused("--data.source", f"folder:{folder}", says=[file])
 
 
 def test_corrupt_image_found_while_streaming(experiment, folder, tmp_path):
     cut_short(folder / "05.png")
     flags = ["--data.source", f"folder:{folder}", "--data.budget-gib", "0", "--iterations", "2"]
-    assert_refused(experiment(*flags, "--out", tmp_path / "out"), folder / "05.png")
+    assert_one_line(experiment(*flags, "--out", tmp_path / "out"), folder / "05.png")
     assert not (tmp_path / "out" / "samples").exists()
 
 
@@ -229,47 +229,49 @@ def test_skipped_images_are_counted_while_streaming(experiment, folder, tmp_path
     assert "skipped 1 images" in out
 
 
-def test_nothing_but_corrupt_images(refused, tmp_path):
+def test_nothing_but_corrupt_images(assert_refused, tmp_path):
     (tmp_path / "a.png").write_bytes(b"junk")
-    refused("--data.source", f"folder:{tmp_path}", "--skip-bad-images", says=["none of the images"])
+    assert_refused(
+        "--data.source", f"folder:{tmp_path}", "--skip-bad-images", says=["none of the images"]
+    )
 
 
-def test_too_few_images_left(refused, folder):
+def test_too_few_images_left(assert_refused, folder):
     for i in range(9):
         cut_short(folder / f"{i:02}.png")
     flags = ["--data.source", f"folder:{folder}", "--skip-bad-images"]
-    refused(*flags, says=["batch of 8", "7 examples"])
+    assert_refused(*flags, says=["batch of 8", "7 examples"])
 
 
-def test_mixed_channels(refused, folder):
+def test_mixed_channels(assert_refused, folder):
     Image.new("L", (8, 8)).save(folder / "09.png")
     says = [folder / "09.png", "grey", "coloured", "data.channels"]
-    refused("--data.source", f"folder:{folder}", says=says)
+    assert_refused("--data.source", f"folder:{folder}", says=says)
 
 
-def test_different_sizes(refused, folder):
+def test_different_sizes(assert_refused, folder):
     Image.new("RGB", (16, 16)).save(folder / "09.png")
     says = ["(8, 8, 3)", "(16, 16, 3)", "data.resolution"]
-    refused("--data.source", f"folder:{folder}", says=says)
+    assert_refused("--data.source", f"folder:{folder}", says=says)
 
 
-def test_pictures_that_are_not_square(refused, tmp_path):
+def test_pictures_that_are_not_square(assert_refused, tmp_path):
     Image.new("RGB", (16, 8)).save(tmp_path / "a.png")
-    refused("--data.source", f"folder:{tmp_path}", says=["16×8", "data.resolution"])
+    assert_refused("--data.source", f"folder:{tmp_path}", says=["16×8", "data.resolution"])
 
 
-def test_classes_need_subfolders(refused, folder):
+def test_classes_need_subfolders(assert_refused, folder):
     flags = ["--data.source", f"folder:{folder}", "--objective.conditional"]
-    refused(*flags, says=["subfolders", folder / "00.png"])
+    assert_refused(*flags, says=["subfolders", folder / "00.png"])
     (folder / "a").mkdir()
     (folder / "03.png").rename(folder / "a" / "03.png")
-    refused(*flags, says=["subfolders", folder / "00.png"])
+    assert_refused(*flags, says=["subfolders", folder / "00.png"])
 
 
 # ---- tensorflow-datasets ----
 
 
-def test_tfds_not_prepared(refused, tmp_path):
+def test_tfds_not_prepared(assert_refused, tmp_path):
     says = [
         "'mnist'",
         tmp_path / "tfds",
@@ -277,22 +279,22 @@ def test_tfds_not_prepared(refused, tmp_path):
         "download_and_prepare",
         "array_record",
     ]
-    refused("--data.source", "tfds:mnist", "--data-dir", tmp_path / "tfds", says=says)
+    assert_refused("--data.source", "tfds:mnist", "--data-dir", tmp_path / "tfds", says=says)
 
 
-def test_tfds_unknown_dataset(refused, tmp_path):
+def test_tfds_unknown_dataset(assert_refused, tmp_path):
     flags = ["--data.source", "tfds:no_such_dataset", "--data-dir", tmp_path]
-    refused(*flags, says=["TFDS", "'no_such_dataset'"])
+    assert_refused(*flags, says=["TFDS", "'no_such_dataset'"])
 
 
-def test_tfds_unknown_split(refused, tfds_dir):
+def test_tfds_unknown_split(assert_refused, tfds_dir):
     flags = ["--data.source", "tfds:mnist", "--data-dir", tfds_dir, "--data.split", "tset"]
-    refused(*flags, says=["'mnist'", "'tset'", "train, test"])
+    assert_refused(*flags, says=["'mnist'", "'tset'", "train, test"])
 
 
-def test_tfds_resolution_the_network_cannot_make(refused, tfds_dir):
+def test_tfds_resolution_the_network_cannot_make(assert_refused, tfds_dir):
     flags = ["--data.source", "tfds:mnist", "--data-dir", tfds_dir, "--data.split", "test[:16]"]
-    refused(*flags, "--data.budget-gib", "0", says=["not 28", "data.resolution"])
+    assert_refused(*flags, "--data.budget-gib", "0", says=["not 28", "data.resolution"])
 
 
 # ---- npz ----
@@ -321,45 +323,45 @@ IMAGES = np.zeros((16, 8, 8), np.uint8)
     ],
     ids=["names", "float", "none", "one", "flat", "short", "negative", "fractions", "words"],
 )
-def test_npz(refused, tmp_path, content, says):
+def test_npz(assert_refused, tmp_path, content, says):
     path = arrays(tmp_path / "a.npz", **content)
-    refused("--data.source", f"npz:{path}", says=[path, *says])
+    assert_refused("--data.source", f"npz:{path}", says=[path, *says])
 
 
-def test_npz_missing(refused, tmp_path):
-    refused("--data.source", f"npz:{tmp_path}/a.npz", says=[tmp_path / "a.npz"])
+def test_npz_missing(assert_refused, tmp_path):
+    assert_refused("--data.source", f"npz:{tmp_path}/a.npz", says=[tmp_path / "a.npz"])
 
 
 @pytest.mark.parametrize("content", ["empty", "junk", "npy"])
-def test_npz_that_is_none(refused, tmp_path, content):
+def test_npz_that_is_none(assert_refused, tmp_path, content):
     path = tmp_path / "a.npz"
     path.write_bytes(b"junk" * (content == "junk"))
     if content == "npy":
         with path.open("wb") as file:
             np.save(file, IMAGES)
-    refused("--data.source", f"npz:{path}", says=[path])
+    assert_refused("--data.source", f"npz:{path}", says=[path])
 
 
-def test_npz_pictures_that_are_not_square(refused, tmp_path):
+def test_npz_pictures_that_are_not_square(assert_refused, tmp_path):
     path = arrays(tmp_path / "a.npz", images=np.zeros((16, 8, 16), np.uint8))
-    refused("--data.source", f"npz:{path}", says=["16×8", "data.resolution"])
+    assert_refused("--data.source", f"npz:{path}", says=["16×8", "data.resolution"])
 
 
-def test_conditional_without_labels(refused, tmp_path):
+def test_conditional_without_labels(assert_refused, tmp_path):
     path = arrays(tmp_path / "a.npz", images=IMAGES)
     flags = ["--data.source", f"npz:{path}", "--objective.conditional"]
-    refused(*flags, says=["labels", path])
+    assert_refused(*flags, says=["labels", path])
 
 
 # ---- where it is kept ----
 
 
 @pytest.mark.parametrize("below", [".", "run", "a/b"])
-def test_output_that_cannot_be_written(refused, tmp_path, below):
+def test_output_that_cannot_be_written(assert_refused, tmp_path, below):
     # Permissions would not stop root; a file in the way stops everybody.
     file = tmp_path / "file"
     file.write_text("mine")
-    refused("--out", file / below, says=["cannot write to", file / below])
+    assert_refused("--out", file / below, says=["cannot write to", file / below])
 
 
 @pytest.fixture(scope="module")
@@ -393,53 +395,55 @@ def run(finished, tmp_path):
     ],
     ids=["seed", "two", "loss", "devices"],
 )
-def test_a_run_that_exists_is_not_touched(refused, run, changes, says):
+def test_a_run_that_exists_is_not_touched(assert_refused, run, changes, says):
     path, flags = run
-    refused("--out", path, *flags, *changes, says=says)
+    assert_refused("--out", path, *flags, *changes, says=says)
 
 
-def test_a_run_whose_data_changed_is_not_touched(refused, run, tmp_path, finished):
+def test_a_run_whose_data_changed_is_not_touched(assert_refused, run, tmp_path, finished):
     path, flags = run
     source = finished[0].parent / "points.npz"
     kept = source.read_bytes()
     try:
         arrays(source, points=np.zeros((17, 2)))
-        refused("--out", path, *flags, says=["data have changed", path, "16", "17", "--fork"])
+        assert_refused(
+            "--out", path, *flags, says=["data have changed", path, "16", "17", "--fork"]
+        )
     finally:
         source.write_bytes(kept)
 
 
-def test_fork_of_nothing(refused, tmp_path):
+def test_fork_of_nothing(assert_refused, tmp_path):
     flags = ["--out", tmp_path / "none", "--fork", tmp_path / "new"]
-    refused(*flags, says=[tmp_path / "none", "holds no run"])
+    assert_refused(*flags, says=[tmp_path / "none", "holds no run"])
 
 
-def test_fork_into_itself(refused, run):
+def test_fork_into_itself(assert_refused, run):
     path, flags = run
-    refused("--out", path, "--fork", path, *flags, says=["fork", path])
+    assert_refused("--out", path, "--fork", path, *flags, says=["fork", path])
 
 
-def test_fork_of_another_architecture(refused, run, tmp_path):
+def test_fork_of_another_architecture(assert_refused, run, tmp_path):
     path, flags = run
     changes = ["--discriminator.width", "8", "--fork", tmp_path / "new"]
     says = ["another architecture", path / "checkpoints" / "1", "(4,)", "(8,)"]
-    refused("--out", path, *flags, *changes, says=says)
+    assert_refused("--out", path, *flags, *changes, says=says)
 
 
-def test_fork_without_a_checkpoint(refused, run, tmp_path):
+def test_fork_without_a_checkpoint(assert_refused, run, tmp_path):
     path, flags = run
     shutil.rmtree(path / "checkpoints")
     (path / "checkpoints").mkdir()
     flags = [*flags, "--out", path, "--fork", tmp_path / "new"]
-    refused(*flags, says=[path, "no checkpoint"])
+    assert_refused(*flags, says=[path, "no checkpoint"])
 
 
 # ---- gan-jax ----
 
 
-def gan_jax_refused(command, tmp_path, *flags, says):
+def assert_gan_jax_refuses(command, tmp_path, *flags, says):
     before = snapshot(tmp_path)
-    assert_refused(command(cli.main, *flags), *says)
+    assert_one_line(command(cli.main, *flags), *says)
     assert snapshot(tmp_path) == before
 
 
@@ -447,14 +451,14 @@ def gan_jax_refused(command, tmp_path, *flags, says):
 def test_no_run_to_sample_from(command, tmp_path, monkeypatch, verb):
     monkeypatch.chdir(tmp_path)
     says = [tmp_path / "none", "holds no run", "config.json"]
-    gan_jax_refused(command, tmp_path, verb, tmp_path / "none", says=says)
+    assert_gan_jax_refuses(command, tmp_path, verb, tmp_path / "none", says=says)
 
 
 @pytest.mark.parametrize("verb", ["sample", "interpolate"])
 def test_a_run_without_checkpoints(command, run, tmp_path, monkeypatch, verb):
     monkeypatch.chdir(tmp_path)
     shutil.rmtree(run[0] / "checkpoints")
-    gan_jax_refused(command, tmp_path, verb, run[0], says=[run[0], "no checkpoint"])
+    assert_gan_jax_refuses(command, tmp_path, verb, run[0], says=[run[0], "no checkpoint"])
 
 
 @pytest.mark.parametrize(
@@ -476,7 +480,7 @@ def test_a_run_without_checkpoints(command, run, tmp_path, monkeypatch, verb):
 def test_what_a_run_cannot_give(command, run, tmp_path, monkeypatch, flags, says):
     monkeypatch.chdir(tmp_path)
     os.rename(run[0], "data")
-    gan_jax_refused(command, tmp_path, flags[0], "data", *flags[1:], says=says)
+    assert_gan_jax_refuses(command, tmp_path, flags[0], "data", *flags[1:], says=says)
 
 
 def test_a_label_out_of_range(command, run, tmp_path, monkeypatch):
@@ -488,4 +492,4 @@ def test_a_label_out_of_range(command, run, tmp_path, monkeypatch):
     data = (run[0] / "data.json").read_text()
     (run[0] / "data.json").write_text(data.replace('"num_classes": null', '"num_classes": 3'))
     flags = ["sample", run[0], "--label", "3"]
-    gan_jax_refused(command, tmp_path, *flags, says=["label 3", "0 to 2"])
+    assert_gan_jax_refuses(command, tmp_path, *flags, says=["label 3", "0 to 2"])
