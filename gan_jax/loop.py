@@ -192,11 +192,12 @@ class _Session:
             count = self._next_boundary(iteration) - iteration
             try:
                 d, g, tally = self._call(d, g, iteration, count)
-            except InputError:  # of data that stream; what was trained is kept
-                if flying is not None:
-                    self._report(flying)
-                if saved != iteration:
-                    self.checkpoints.save(iteration, d, g)
+            except InputError:  # of data that stream
+                if jax.process_count() == 1:  # saving takes all processes
+                    if flying is not None:
+                        self._report(flying)
+                    if saved != iteration:
+                        self.checkpoints.save(iteration, d, g)
                 raise
             iteration += count
             if flying is not None:
