@@ -12,17 +12,17 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
 
 
-def _accepted(flags: str) -> bool:
-    """Whether this XLA knows these flags: it aborts on unknown ones."""
+def _accepted(flag: str) -> bool:
+    """Whether this XLA knows a flag: it aborts on unknown ones."""
     probe = [sys.executable, "-c", "import jax; jax.devices()"]
-    environment = os.environ | {"XLA_FLAGS": flags}
+    environment = os.environ | {"XLA_FLAGS": flag}
     return subprocess.run(probe, env=environment, capture_output=True, check=False).returncode == 0
 
 
 # Nearly all of the tests' time is compilation, of programs that then run for a moment.
-_QUICK = " --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-if _accepted(os.environ["XLA_FLAGS"] + _QUICK):
-    os.environ["XLA_FLAGS"] += _QUICK
+for _flag in ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false"):
+    if _accepted(_flag):
+        os.environ["XLA_FLAGS"] += f" {_flag}"
 
 
 # Annotated shapes are checked on every call of the pure half.
