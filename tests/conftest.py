@@ -39,12 +39,6 @@ install_import_hook(
 
 
 @pytest.fixture(scope="session")
-def experiments() -> Path:
-    """The folder of experiment files."""
-    return Path(__file__).parents[1] / "experiments"
-
-
-@pytest.fixture(scope="session")
 def tfds_dir() -> Path:
     """A folder of prepared TFDS datasets, from the environment."""
     directory = os.environ.get("TFDS_DATA_DIR")
