@@ -1,6 +1,7 @@
 """Small games that several tests play."""
 
 import functools
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import optax
 import gan_jax
 from gan_jax import losses, networks
 
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 LATENT_DIM = 4
 
 

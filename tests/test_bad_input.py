@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from helpers import EXPERIMENTS
 from PIL import Image
 
 from gan_jax import cli, config
@@ -171,8 +172,8 @@ def test_flags_that_cannot_be_parsed(experiment, tmp_path, flags):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_real_command_line(experiments, tmp_path):
-    command = [sys.executable, experiments / "digits.py", "--objective.loss", "hing"]
+def test_a_real_command_line(tmp_path):
+    command = [sys.executable, EXPERIMENTS / "digits.py", "--objective.loss", "hing"]
     result = subprocess.run(
         [*command, "--out", tmp_path / "out"], capture_output=True, text=True, check=False
     )
