@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import tyro
 
-from gan_jax import build, figures, loop, start
+from gan_jax import build, compilation, figures, loop, start
 from gan_jax.config import Config, to_json
 from gan_jax.data import load
 from gan_jax.errors import DivergedError, InputError
@@ -33,6 +33,8 @@ class Launch:
     """Where TFDS datasets are prepared, by default $TFDS_DATA_DIR or ~/tensorflow_datasets."""
     skip_bad_images: bool = False
     """Leave out images that cannot be decoded, and count them."""
+    profile: bool = False
+    """Trace ten iterations into RUN/profile, for Perfetto or TensorBoard."""
     dry_run: bool = False
     """Print the resolved configuration and the sizes of both networks, and exit."""
     distributed: str | None = None
@@ -55,6 +57,7 @@ def experiment(config: Config, description: str) -> None:
             _dry_run(launch)
             return
         _join_processes(launch)
+        compilation.keep_compiled()
         directory = launch.fork or launch.out or Path("runs") / launch.config.name
         try:
             result = loop.train(
@@ -63,6 +66,7 @@ def experiment(config: Config, description: str) -> None:
                 fork=launch.fork,
                 data_dir=launch.data_dir,
                 skip_bad_images=launch.skip_bad_images,
+                profile=launch.profile,
             )
         except KeyboardInterrupt:
             if any(directory.glob("checkpoints/[0-9]*")):
@@ -71,17 +75,22 @@ def experiment(config: Config, description: str) -> None:
                 print("stopped before the first checkpoint: the same command starts afresh")
             sys.exit(130)
         if jax.process_index() == 0:
-            _say_what_next(result.directory, launch.config)
+            _say_what_next(result.directory, launch)
 
 
-def _say_what_next(directory: Path, config: Config) -> None:
+def _say_what_next(directory: Path, launch: Launch) -> None:
+    config = launch.config
     last = max((directory / "samples").glob("*.png"), default=None)
     tool = _command("gan-jax")
     conditional = " --label 0" if config.objective.conditional else ""
+    profile = ""
+    if launch.profile:
+        traces = sorted((directory / "profile").rglob("perfetto_trace.json.gz"))
+        profile = f"\n  profile           open {traces[-1]} at https://ui.perfetto.dev"
     print(f"""
 done: {directory}
   samples           {last}
-  curves            {directory / "metrics.jsonl"} (and TensorBoard events beside it)
+  curves            {directory / "metrics.jsonl"} (and TensorBoard events beside it){profile}
 what next:
   more samples      {tool} sample {directory} --n 64 --seed 1{conditional} --out more.png
   between samples   {tool} interpolate {directory} --out between.png
@@ -250,6 +259,7 @@ def _writing(out: Path) -> Iterator[None]:
 
 def main() -> None:
     """Entry point of `gan-jax`."""
+    compilation.keep_compiled()
     with _errors_in_one_line():
         app.cli(
             prog="gan-jax",

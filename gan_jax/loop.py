@@ -28,6 +28,7 @@ from gan_jax.runs import Run
 from gan_jax.state import TrainState
 from gan_jax.steps import Alternation
 
+_TRACED = 10  # iterations
 _PLAYERS = {"d": "discriminator", "g": "generator"}
 
 
@@ -46,6 +47,7 @@ def train(
     fork: str | Path | None = None,
     data_dir: str | None = None,
     skip_bad_images: bool = False,
+    profile: bool = False,
 ) -> Result:
     """Runs an experiment, or goes on with it where it stopped.
 
@@ -58,6 +60,7 @@ def train(
             which may differ in whatever leaves the networks and optimisers the same shape.
         data_dir: Where TFDS datasets are prepared.
         skip_bad_images: Leave out images that cannot be decoded.
+        profile: Trace some iterations with JAX's profiler, into `profile/` in the run's directory.
 
     Returns:
         The final states on the host, and the directory.
@@ -80,7 +83,7 @@ def train(
     except InputError as own:
         error = own
     start.agree(error, None)
-    return _Session(plan, run).train()
+    return _Session(plan, run, profile=profile).train()
 
 
 def _open(plan: start.Plan) -> Run:
@@ -103,7 +106,7 @@ class _Call:
 class _Session:
     """One process's part in a run, from its start or resumption to its end."""
 
-    def __init__(self, plan: start.Plan, run: Run):
+    def __init__(self, plan: start.Plan, run: Run, *, profile: bool):
         self.config, self.data, self.source, self.like = (
             plan.config, plan.data, plan.source, plan.like,
         )  # fmt: skip
@@ -112,6 +115,7 @@ class _Session:
         self.order = Order(self.config.seed, self.data.examples, self.config.batch_size)
         self.key = jax.random.fold_in(jax.random.key(self.config.seed), build.TRAINING)
         self.stopping = False
+        self.profile = profile
         self._programs: dict[Alternation, Callable] = {}
 
     # What follows is in the order in which it happens.
@@ -188,10 +192,15 @@ class _Session:
         self.interval = _Interval(iteration)
         self.began = time.monotonic()
         stopped = False
+        traced = self._traced(first)
         while iteration < config.iterations and not (stopped or self._asked_alone()):
-            count = self._next_boundary(iteration) - iteration
+            end = self._next_boundary(iteration)
+            count = min([end, *(edge for edge in traced if edge > iteration)]) - iteration
             try:
-                d, g, tally = self._call(d, g, iteration, count)
+                with self._tracing(iteration in traced[:1]):
+                    d, g, tally = self._call(d, g, iteration, count)
+                    if iteration in traced[:1]:
+                        jax.block_until_ready(tally)
             except InputError:  # of data that stream
                 if jax.process_count() == 1:  # saving takes all processes
                     if flying is not None:
@@ -216,6 +225,19 @@ class _Session:
         if saved != iteration:
             self.checkpoints.save(iteration, d, g)
         return d, g, iteration
+
+    def _traced(self, first: int) -> tuple[int, ...]:
+        """Of which iteration the profile begins, and before which it ends; empty without one."""
+        if not (self.profile and self.main):
+            return ()
+        begin = first + _TRACED if self.config.iterations - first > _TRACED else first
+        return begin, min(begin + _TRACED, self._next_boundary(begin))
+
+    def _tracing(self, wanted: bool) -> contextlib.AbstractContextManager:
+        """While this lasts, JAX writes a trace."""
+        if not wanted:
+            return contextlib.nullcontext()
+        return jax.profiler.trace(self.run.directory / "profile", create_perfetto_trace=True)
 
     def _asked_alone(self) -> bool:
         """Whether to stop without asking other processes, which have to stop at the same place and

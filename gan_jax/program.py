@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import PyTree
 
+from gan_jax.compilation import CompiledFast
 from gan_jax.data import Feed
 from gan_jax.data.feed import prepare
 from gan_jax.state import TrainState
@@ -38,7 +39,7 @@ class Tally(NamedTuple):
 def make_program(
     objective: Any, feed: Feed, alternation: Alternation, *, flip: bool
 ) -> Callable[..., tuple[TrainState, TrainState, Tally]]:
-    """The training program, compiled over all devices.
+    """The training program over all devices, compiled when it is first called.
 
     It is called as `(d, g, resident, rows, stop, start, count, key)`: iterations `start` to
     `start + count − 1`, on what the feed gives for them. `rows` and `stop` have a leading axis over
@@ -46,13 +47,16 @@ def make_program(
     are donated.
     """
 
+    # One device holds the whole batch: nothing to average, and no collectives to pay for.
+    axis_name = AXIS if jax.device_count() > 1 else None
+
     def iteration(d, g, resident, rows, index, key):
         key = jax.random.fold_in(key, index)
         batches = feed.select(resident, rows)
         flips = jax.random.fold_in(key, _FLIPS)
-        batches = prepare(batches, flips, flip=flip, axis_name=AXIS)
+        batches = prepare(batches, flips, flip=flip, axis_name=axis_name)
         return alternate(
-            d, g, batches, key, objective=objective, alternation=alternation, axis_name=AXIS
+            d, g, batches, key, objective=objective, alternation=alternation, axis_name=axis_name
         )
 
     def program(d, g, resident, rows, stop, start, count, key):
@@ -80,7 +84,10 @@ def make_program(
         return d, g, Tally(sums, diverged, lax.pmax(stop, AXIS))
 
     in_axes = (None, None, None, 0, 0, None, None, None)
-    return jax.pmap(program, axis_name=AXIS, in_axes=in_axes, out_axes=None, donate_argnums=(0, 1))
+    pmapped = jax.pmap(
+        program, axis_name=AXIS, in_axes=in_axes, out_axes=None, donate_argnums=(0, 1)
+    )
+    return CompiledFast(pmapped)
 
 
 def _finite(state: TrainState) -> jax.Array:

@@ -30,7 +30,10 @@ Weight = float | int | Float[Array, "..."]
 
 def _input_gradients(critic: Critic, x: Array) -> Float[Array, "b features"]:
     """∇ₓ critic(x) of every example, flattened, in float32."""
-    gradients = jax.grad(lambda x: jnp.sum(critic(x)))(x)
+    if hasattr(critic, "input_gradients"):
+        gradients = critic.input_gradients(x)
+    else:
+        gradients = jax.grad(lambda x: jnp.sum(critic(x)))(x)
     return gradients.reshape(x.shape[0], -1).astype(jnp.float32)
 
 

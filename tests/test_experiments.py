@@ -1,6 +1,8 @@
 """Every experiment file, shrunk, from its command line to a picture, and what comes after."""
 
+import gzip
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -174,3 +176,11 @@ def test_mixtures_are_where_the_literature_puts_them():
     np.testing.assert_allclose(np.linalg.norm(gaussians.ring_centers(), axis=1), 1, rtol=1e-6)
     assert len(np.unique(gaussians.grid_centers(), axis=0)) == 25
     assert np.abs(gaussians.grid_centers()).max() == 4
+
+
+def test_profile_says_where_it_is(command, tmp_path):
+    output = command(DIGITS, "--out", tmp_path / "run", *SMALL, "--profile")
+    path = re.search(r"profile +open (\S+) at https://ui.perfetto.dev", output)[1]
+    with gzip.open(path) as file:
+        events = json.load(file)["traceEvents"]
+    assert any("hlo_op" in event.get("args", {}) for event in events)

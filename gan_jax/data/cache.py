@@ -12,9 +12,14 @@ from pathlib import Path
 import numpy as np
 
 
-def directory() -> Path:
+def root() -> Path:
+    """Where this user's caches are."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("GAN_JAX_CACHE") or Path(home) / "gan_jax") / "decoded"
+    return Path(os.environ.get("GAN_JAX_CACHE") or Path(home) / "gan_jax")
+
+
+def directory() -> Path:
+    return root() / "decoded"
 
 
 def load(key: str) -> dict[str, np.ndarray] | None:

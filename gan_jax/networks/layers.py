@@ -1,11 +1,11 @@
 """Layers that the networks share, in forms that are fast where they run.
 
-XLA's CPU backend has one fast convolution kernel. It takes stride 1, NHWC inputs and HWIO kernels;
-gradients of convolutions and strided or transposed ones are rewritten into that form only outside
-control flow, if at all, and otherwise run 50 to 90 times slower. `_canonical` is a convolution that
-is in this form at every order of differentiation, and the layers below use nothing else on CPU. On
-other backends they use XLA's own convolutions, strides and all. Both forms give the same numbers to
-rounding, from the same parameters.
+XLA's CPU backend has one fast way to convolve. It takes NHWC inputs and HWIO kernels that are not
+larger, and no dilation; but the gradients of convolutions are not of that kind, and inside control
+flow they run 50 to 90 times slower. The canonical forms below are made of fast convolutions and
+matrix products only, at every order of differentiation, and are what is used on CPU. Other backends
+use XLA's own convolutions, dilation, groups and all. Both give the same numbers to rounding, from
+the same parameters.
 
 Kernels are `[height, width, in, out]`. Parameters are float32; `dtype` is what a layer computes in.
 """
@@ -22,9 +22,6 @@ from jaxtyping import Array, Float, Int
 Dtype = Any
 Initializer = Callable[..., Array]
 Images = Float[Array, "n h w c_in"]
-Kernel = Float[Array, "kh kw c_in c_out"]
-
-_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
 def canonical_form() -> bool:
@@ -32,58 +29,162 @@ def canonical_form() -> bool:
     return jax.default_backend() == "cpu"
 
 
-@jax.custom_vjp
-def _canonical(x: Images, kernel: Kernel) -> Float[Array, "n h-kh+1 w-kw+1 c_out"]:
-    """Cross-correlation without padding or stride, canonical in value and in all derivatives.
+def _family(forward: Callable, transpose: Callable, kernel_gradient: Callable) -> tuple:
+    """A convolution as a differentiable function, and its transpose as another.
 
-    It has no forward-mode derivative.
+    A convolution y = forward(x, k) is linear in the picture x and in the kernel k, so that
+    ⟨forward(x, k), y⟩ is linear in all three. Its gradients are x̄ = transpose(y, k) and
+    k̄ = kernel_gradient(x, y), and theirs are the other two again: given these three, every
+    derivative of any order is one of them. None has a forward-mode derivative.
     """
-    return lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=_DIMENSIONS)
+
+    def differentiable(function, gradients):
+        function = jax.custom_vjp(function)
+        function.defvjp(
+            lambda a, b: (function(a, b), (a, b)),
+            lambda operands, cotangent: gradients(*operands, cotangent),
+        )
+        return function
+
+    forward_ = differentiable(forward, lambda x, k, y: (transpose_(y, k), kernel_gradient_(x, y)))
+    transpose_ = differentiable(transpose, lambda y, k, x: (forward_(x, k), kernel_gradient_(x, y)))
+    kernel_gradient_ = differentiable(
+        kernel_gradient, lambda x, y, k: (transpose_(y, k), forward_(x, k))
+    )
+    return forward_, transpose_
 
 
-def _canonical_fwd(x, kernel):
-    return _canonical(x, kernel), (x, kernel)
+def _convolve(
+    x: Array,
+    kernel: Array,
+    *padding: tuple[int, int],
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+) -> Array:
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        padding,
+        lhs_dilation=(dilation, dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
 
 
-def _canonical_bwd(residuals, cotangent):
-    x, kernel = residuals
-    kh, kw = kernel.shape[:2]
-    # Padding is explicit: where the kernel outgrows its unpadded input, XLA takes the slow path.
-    padded = _pad(cotangent, (kh - 1, kh - 1), (kw - 1, kw - 1))
-    x_cotangent = _canonical(padded, jnp.flip(kernel, (0, 1)).transpose(0, 1, 3, 2))
-    kernel_cotangent = _canonical(x.transpose(3, 1, 2, 0), cotangent.transpose(1, 2, 0, 3))
-    return x_cotangent, kernel_cotangent.transpose(1, 2, 0, 3)
+# 3×3, stride 1, padding 1. Its transpose is a convolution with the kernel turned around.
 
 
-_canonical.defvjp(_canonical_fwd, _canonical_bwd)
+def _same(x: Array, kernel: Array) -> Array:
+    return _convolve(x, kernel, (1, 1), (1, 1))
 
 
-def _pad(x: Images, rows: tuple[int, int], columns: tuple[int, int]) -> Array:
-    return jnp.pad(x, ((0, 0), rows, columns, (0, 0)))
+def _same_transpose(y: Array, kernel: Array) -> Array:
+    return _same(y, jnp.flip(kernel, (0, 1)).transpose(0, 1, 3, 2))
 
 
-def conv_same(x: Images, kernel: Kernel) -> Float[Array, "n h w c_out"]:
-    """Stride 1, odd kernel, zero padding that keeps the resolution."""
-    rows, columns = kernel.shape[0] // 2, kernel.shape[1] // 2
-    if canonical_form():
-        return _canonical(_pad(x, (rows, rows), (columns, columns)), kernel)
-    padding = ((rows, rows), (columns, columns))
-    return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=_DIMENSIONS)
+def _same_kernel_gradient(x: Array, y: Array) -> Array:
+    """A convolution of pictures whose channels are the examples, with `y` as its kernel; a few
+    examples at a time, since it slows down where its sums are long."""
+    n = len(x)
+    few = max(m for m in range(1, _FEW + 1) if n % m == 0)
+    xs, ys = (a.reshape(n // few, few, *a.shape[1:]) for a in (x, y))
+
+    def add(i, total):
+        x, y = lax.optimization_barrier((xs[i], ys[i]))  # more fused in makes transposing slow
+        part = _convolve(x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3), (1, 1), (1, 1))
+        return total + part
+
+    shape = (x.shape[-1], 3, 3, y.shape[-1])
+    return lax.fori_loop(0, n // few, add, jnp.zeros(shape, y.dtype)).transpose(1, 2, 0, 3)
+
+
+_FEW = 8  # measured
+
+
+# 4×4, stride 2, padding 1.
+
+
+def _down(x: Array, kernel: Array) -> Array:
+    return _convolve(x, kernel, (1, 1), (1, 1), stride=2)
+
+
+def _down_transpose(y: Array, kernel: Array) -> Array:
+    """Along each axis, even pixels 2i of the result see y[i−1], y[i] through taps 3, 1 of the
+    kernel, and odd ones 2i+1 see y[i], y[i+1] through taps 2, 0: four 2×2 convolutions."""
+    n, h, w, c = y.shape
+    phases = jnp.flip(kernel, (0, 1)).transpose(0, 1, 3, 2).reshape(2, 2, 2, 2, c, -1)
+    if phases.shape[-1] < 16:  # too few for a convolution of their own
+        together = phases.transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, c, -1)
+        x = _convolve(y, together, (1, 1), (1, 1)).reshape(n, h + 1, w + 1, 2, 2, -1)
+        quarters = [[x[:, i : i + h, j : j + w, i, j] for j in (0, 1)] for i in (0, 1)]
+    else:
+        padding = ((1, 0), (0, 1))
+        quarters = [
+            [_convolve(y, phases[:, i, :, j], padding[i], padding[j]) for j in (0, 1)]
+            for i in (0, 1)
+        ]
+    rows = [jnp.stack(row, axis=3) for row in quarters]
+    return jnp.stack(rows, axis=2).reshape(n, 2 * h, 2 * w, -1)
+
+
+def _down_kernel_gradient(x: Array, y: Array) -> Array:
+    """Blocks of 2×2 pixels become channels; a 4×4 window of pixels is then a 2×2 window of blocks,
+    and the gradient a matrix product for each of its taps."""
+    n, h, w, c = y.shape
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    x = x.reshape(n, h + 1, 2, w + 1, 2, -1).transpose(0, 1, 3, 2, 4, 5)
+    blocks, rows = lax.optimization_barrier((x.reshape(n, h + 1, w + 1, -1), y.reshape(-1, c)))
+    taps = [blocks[:, i : i + h, j : j + w].reshape(n * h * w, -1) for i in (0, 1) for j in (0, 1)]
+    if blocks.shape[-1] < 64:
+        products = jnp.stack([tap.T @ rows for tap in taps])
+    else:
+        # The other way around they are faster, as long as XLA does not turn them back.
+        columns = lax.optimization_barrier(rows.T)
+        products = lax.optimization_barrier(jnp.stack([columns @ tap for tap in taps]))
+        products = products.transpose(0, 2, 1)
+    products = products.reshape(2, 2, 2, 2, -1, c)
+    return products.transpose(0, 2, 1, 3, 4, 5).reshape(4, 4, -1, c)
+
+
+_same_canonical, _ = _family(_same, _same_transpose, _same_kernel_gradient)
+_down_canonical, _up_canonical = _family(_down, _down_transpose, _down_kernel_gradient)
+
+
+def conv_same(x: Images, kernel: Float[Array, "3 3 c_in c_out"]) -> Float[Array, "n h w c_out"]:
+    """3×3, stride 1, padding 1: keeps the resolution."""
+    return (_same_canonical if canonical_form() else _same)(x, kernel)
+
+
+def conv_grouped(
+    x: Images, kernel: Float[Array, "3 3 c_in_of_group c_out"], groups: int
+) -> Float[Array, "n h w c_out"]:
+    """3×3, stride 1, padding 1, in groups: each sees its own input channels only, in their order.
+
+    In the canonical form, neighbouring groups become one convolution with a block-diagonal kernel:
+    more arithmetic, but of a kind that is fast.
+    """
+    if not canonical_form():
+        return _convolve(x, kernel, (1, 1), (1, 1), groups=groups)
+    inputs, outputs = kernel.shape[2], kernel.shape[3] // groups
+    divisors = [m for m in range(1, groups + 1) if groups % m == 0]
+    together = next((m for m in divisors if m * inputs >= 32), groups)  # measured
+    blocks = kernel.reshape(3, 3, inputs, groups // together, together, outputs)
+    diagonal = jnp.eye(together, dtype=kernel.dtype)
+    kernels = jnp.einsum("hwisjo,jk->shwkijo", blocks, diagonal)
+    kernels = kernels.reshape(-1, 3, 3, together * inputs, together * outputs)
+    parts = jnp.split(x, groups // together, axis=-1)
+    return jnp.concatenate(
+        [_same_canonical(part, k) for part, k in zip(parts, kernels, strict=True)], axis=-1
+    )
 
 
 def conv_down(
     x: Images, kernel: Float[Array, "4 4 c_in c_out"]
 ) -> Float[Array, "n h//2 w//2 c_out"]:
     """4×4, stride 2, padding 1: halves an even resolution."""
-    if not canonical_form():
-        padding = ((1, 1), (1, 1))
-        return lax.conv_general_dilated(x, kernel, (2, 2), padding, dimension_numbers=_DIMENSIONS)
-    # Blocks of 2×2 pixels become channels; a 4×4 window of pixels is a 2×2 window of blocks.
-    x = _pad(x, (1, 1), (1, 1))
-    n, h, w, c = x.shape
-    x = x.reshape(n, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5)
-    kernel = kernel.reshape(2, 2, 2, 2, c, -1).transpose(0, 2, 1, 3, 4, 5)
-    return _canonical(x.reshape(n, h // 2, w // 2, 4 * c), kernel.reshape(2, 2, 4 * c, -1))
+    return (_down_canonical if canonical_form() else _down)(x, kernel)
 
 
 def conv_up(x: Images, kernel: Float[Array, "4 4 c_in c_out"]) -> Float[Array, "n 2*h 2*w c_out"]:
@@ -91,34 +192,28 @@ def conv_up(x: Images, kernel: Float[Array, "4 4 c_in c_out"]) -> Float[Array, "
 
     Output pixel `o` sums `x[m] · kernel[o + 1 − 2m]` over the input pixels `m` in reach.
     """
-    if not canonical_form():
-        return lax.conv_general_dilated(
-            x,
-            jnp.flip(kernel, (0, 1)),
-            (1, 1),
-            ((2, 2), (2, 2)),
-            lhs_dilation=(2, 2),
-            dimension_numbers=_DIMENSIONS,
-        )
-    # Along each axis, even output pixels 2i see x[i−1], x[i] through taps 3, 1 and odd ones 2i+1
-    # see x[i], x[i+1] through taps 2, 0: four 2×2 convolutions, computed as one of 4·c channels.
-    n, h, w, c = x.shape
-    taps = kernel[jnp.array([[3, 2], [1, 0]])][:, :, jnp.array([[3, 2], [1, 0]])]
-    taps = taps.transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, c, -1)  # [tap, tap, c, phase·phase·out]
-    y = _canonical(_pad(x, (1, 1), (1, 1)), taps).reshape(n, h + 1, w + 1, 2, 2, -1)
-    rows = jnp.stack([y[:, :h, :, 0], y[:, 1:, :, 1]], axis=2)  # [n, h, 2, w + 1, 2, out]
-    both = jnp.stack([rows[:, :, :, :w, 0], rows[:, :, :, 1:, 1]], axis=4)  # [n, h, 2, w, 2, out]
-    return both.reshape(n, 2 * h, 2 * w, -1)
+    if canonical_form():
+        return _up_canonical(x, kernel.transpose(0, 1, 3, 2))
+    return _convolve(x, jnp.flip(kernel, (0, 1)), (2, 2), (2, 2), dilation=2)
 
 
-_CONVOLUTIONS = {"same": (3, conv_same), "down": (4, conv_down), "up": (4, conv_up)}
+_RESAMPLING = {"down": conv_down, "up": conv_up}
 
 
 class Conv(nn.Module):
-    """A convolution with bias: 3×3 at the `same` resolution, or 4×4 `down` or `up` by two."""
+    """A convolution with bias: 3×3 or 1×1 at the `same` resolution, the former in groups if wanted,
+    or 4×4 `down` or `up` by two.
+
+    Raises:
+        ValueError: a size or resampling that it does not have, or groups that do not divide the
+            channels.
+    """
 
     features: int
     resample: str = "same"
+    size: int | None = None
+    """Of the kernel: 1 or 3 (the default) at the same resolution, 4 otherwise."""
+    groups: int = 1
     spectral: bool = False
     kernel_init: Initializer = nn.initializers.normal(0.02)
     use_bias: bool = True
@@ -126,10 +221,26 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Images, train: bool = False) -> Float[Array, "n h_out w_out c_out"]:
-        size, convolve = _CONVOLUTIONS[self.resample]
-        shape = (size, size, x.shape[-1], self.features)
+        size = self.size or (3 if self.resample == "same" else 4)
+        if size not in ({"same": (1, 3), "down": (4,), "up": (4,)}[self.resample]):
+            raise ValueError(f"no {size}×{size} convolution {self.resample!r}")
+        if self.groups > 1 and size != 3:
+            raise ValueError("only 3×3 convolutions come in groups")
+        if x.shape[-1] % self.groups or self.features % self.groups:
+            raise ValueError(
+                f"{self.groups} groups do not divide {x.shape[-1]} or {self.features} channels"
+            )
+        shape = (size, size, x.shape[-1] // self.groups, self.features)
         kernel = _weight(self, "kernel", self.kernel_init, shape, self.spectral, train)
-        y = convolve(x.astype(self.dtype), kernel.astype(self.dtype))
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        if size == 4:
+            y = _RESAMPLING[self.resample](x, kernel)
+        elif size == 1:
+            y = x @ kernel[0, 0]
+        elif self.groups > 1:
+            y = conv_grouped(x, kernel, self.groups)
+        else:
+            y = conv_same(x, kernel)
         return _add_bias(self, y)
 
 

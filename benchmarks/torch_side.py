@@ -1,0 +1,400 @@
+"""The games in idiomatic PyTorch: channels-last, fused Adam, `torch.compile` where it helps.
+
+Widths, initial scales and the algorithm are those of `gan_jax`, so that parameters and FLOPs can be
+counted against each other; the code is what one would write who had never seen it.
+"""
+
+import copy
+import itertools
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from benchmarks.worker import peak_resident_bytes
+from benchmarks.workloads import Workload
+
+
+class MLP(nn.Sequential):
+    def __init__(self, inputs: int, width: int, outputs: int, activation):
+        layers = []
+        for _ in range(3):
+            layers += [nn.Linear(inputs, width), activation()]
+            inputs = width
+        super().__init__(*layers, nn.Linear(width, outputs))
+
+
+def leaky():
+    return nn.LeakyReLU(0.2)
+
+
+class DCGANGenerator(nn.Module):
+    def __init__(self, resolution: int, width: int, latent_dim: int):
+        super().__init__()
+        widths = [width * 2**i for i in reversed(range(resolution.bit_length() - 3))]
+        self.first = widths[0]
+        self.dense = nn.Linear(latent_dim, 16 * widths[0], bias=False)
+        layers = [nn.BatchNorm2d(widths[0]), nn.ReLU()]
+        for before, after in itertools.pairwise(widths):
+            layers += [
+                nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(),
+            ]
+        self.body = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], 3, 4, 2, 1), nn.Tanh())
+
+    def forward(self, z):
+        x = self.dense(z).view(len(z), self.first, 4, 4)
+        return self.body(x.to(memory_format=torch.channels_last))
+
+
+class DCGANDiscriminator(nn.Module):
+    def __init__(self, resolution: int, width: int):
+        super().__init__()
+        widths = [3] + [width * 2**i for i in range(resolution.bit_length() - 3)]
+        layers = []
+        for before, after in itertools.pairwise(widths):
+            layers += [nn.Conv2d(before, after, 4, 2, 1), leaky()]
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * widths[-1], 1))
+
+    def forward(self, x):
+        return self.body(x)[:, 0]
+
+
+class ResidualUp(nn.Module):
+    def __init__(self, width: int):
+        super().__init__()
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(2))
+        self.convs = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
+        self.skip = nn.Conv2d(width, width, 1)
+
+    def forward(self, x):
+        h = F.interpolate(F.relu(self.norms[0](x)), scale_factor=2)
+        h = self.convs[1](F.relu(self.norms[1](self.convs[0](h))))
+        return h + F.interpolate(self.skip(x), scale_factor=2)
+
+
+class ResNetGenerator(nn.Module):
+    def __init__(self, resolution: int, width: int, latent_dim: int):
+        super().__init__()
+        self.width = width
+        self.dense = nn.Linear(latent_dim, 16 * width)
+        self.blocks = nn.Sequential(
+            *(ResidualUp(width) for _ in range(resolution.bit_length() - 3))
+        )
+        self.norm = nn.BatchNorm2d(width)
+        self.image = nn.Conv2d(width, 3, 3, padding=1)
+
+    def forward(self, z):
+        x = self.dense(z).view(len(z), self.width, 4, 4).to(memory_format=torch.channels_last)
+        return torch.tanh(self.image(F.relu(self.norm(self.blocks(x)))))
+
+
+class ResidualDown(nn.Module):
+    def __init__(self, inputs: int, width: int, *, first: bool, down: bool):
+        super().__init__()
+        self.first, self.down = first, down
+        self.convs = nn.ModuleList(
+            (
+                spectral_norm(nn.Conv2d(inputs, width, 3, padding=1)),
+                spectral_norm(nn.Conv2d(width, width, 3, padding=1)),
+            )
+        )
+        self.skip = spectral_norm(nn.Conv2d(inputs, width, 1)) if down else None
+
+    def forward(self, x):
+        h = x if self.first else F.relu(x)
+        h = self.convs[1](F.relu(self.convs[0](h)))
+        if not self.down:
+            return h + x
+        # Averaging and a 1×1 convolution commute: the cheaper order.
+        return F.avg_pool2d(h, 2) + self.skip(F.avg_pool2d(x, 2))
+
+
+class ResNetDiscriminator(nn.Module):
+    def __init__(self, width: int):
+        super().__init__()
+        self.blocks = nn.Sequential(
+            ResidualDown(3, width, first=True, down=True),
+            ResidualDown(width, width, first=False, down=True),
+            ResidualDown(width, width, first=False, down=False),
+            ResidualDown(width, width, first=False, down=False),
+        )
+        self.logit = spectral_norm(nn.Linear(width, 1))
+
+    def forward(self, x):
+        return self.logit(F.relu(self.blocks(x)).sum((2, 3)))[:, 0]
+
+
+GROUP_WIDTH = 16
+
+
+class GroupedBlock(nn.Module):
+    """1×1 to twice the width, grouped 3×3, 1×1 back; biases before the activations."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        inner = 2 * width
+        self.expand = nn.Conv2d(width, inner, 1)
+        self.grouped = nn.Conv2d(inner, inner, 3, padding=1, groups=inner // GROUP_WIDTH)
+        self.project = nn.Conv2d(inner, width, 1, bias=False)
+
+    def forward(self, x):
+        h = F.leaky_relu(self.expand(x), 0.2)
+        return x + self.project(F.leaky_relu(self.grouped(h), 0.2))
+
+
+class R3GANGenerator(nn.Module):
+    def __init__(self, resolution: int, width: int, latent_dim: int):
+        super().__init__()
+        self.width = width
+        self.dense = nn.Linear(latent_dim, 16 * width)
+        self.stages = nn.ModuleList(
+            nn.Sequential(GroupedBlock(width), GroupedBlock(width))
+            for _ in range(resolution.bit_length() - 2)
+        )
+        self.image = nn.Conv2d(width, 3, 1)
+
+    def forward(self, z):
+        x = self.dense(z).view(len(z), self.width, 4, 4).to(memory_format=torch.channels_last)
+        for i, stage in enumerate(self.stages):
+            x = stage(F.interpolate(x, scale_factor=2) if i else x)
+        return self.image(x)
+
+
+class R3GANDiscriminator(nn.Module):
+    def __init__(self, resolution: int, width: int):
+        super().__init__()
+        self.image = nn.Conv2d(3, width, 1)
+        self.stages = nn.ModuleList(
+            nn.Sequential(GroupedBlock(width), GroupedBlock(width))
+            for _ in range(resolution.bit_length() - 2)
+        )
+        self.logit = nn.Linear(16 * width, 1)
+
+    def forward(self, x):
+        x = self.image(x)
+        for i, stage in enumerate(self.stages):
+            x = stage(F.avg_pool2d(x, 2) if i else x)
+        return self.logit(x.flatten(1))[:, 0]
+
+
+def networks(w: Workload) -> tuple[nn.Module, nn.Module]:
+    """`(discriminator, generator)`."""
+    r = w.resolution
+    if w.network == "mlp":
+        return MLP(2, w.width, 1, leaky), MLP(w.latent_dim, w.width, 2, nn.ReLU)
+    if w.network == "dcgan":
+        return DCGANDiscriminator(r, w.width), DCGANGenerator(r, w.width, w.latent_dim)
+    if w.network == "resnet":
+        return ResNetDiscriminator(w.width), ResNetGenerator(r, w.width, w.latent_dim)
+    return R3GANDiscriminator(r, w.width), R3GANGenerator(r, w.width, w.latent_dim)
+
+
+def non_saturating_d(real, fake):
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def non_saturating_g(real, fake):
+    return F.softplus(-fake).mean()
+
+
+def hinge_d(real, fake):
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
+def hinge_g(real, fake):
+    return -fake.mean()
+
+
+def pairing_d(real, fake):
+    return F.softplus(fake - real).mean()
+
+
+def pairing_g(real, fake):
+    return F.softplus(real - fake).mean()
+
+
+LOSSES = {
+    "non_saturating": (non_saturating_d, non_saturating_g),
+    "hinge": (hinge_d, hinge_g),
+    "relativistic_pairing": (pairing_d, pairing_g),
+}
+
+
+class _FlopCounter(TorchDispatchMode):
+    """PyTorch's own counts, but for gradients of convolutions, where it forgets the groups. (Its
+    `FlopCounterMode` also adds hooks to modules, and these do not allow a gradient with respect to
+    a module's input.)"""
+
+    def __init__(self):
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        output = function(*args, **(kwargs or {}))
+        count = flop_registry.get(function.overloadpacket)
+        if function.overloadpacket is torch.ops.aten.convolution_backward:
+            y, x, kernel, transposed, wanted = args[0], args[1], args[2], args[7], args[10]
+            spread = x if transposed else y
+            self.total += 2 * spread.numel() * kernel[0].numel() * sum(wanted[:2])
+        elif count is not None:
+            self.total += count(*args, **(kwargs or {}), out_val=output)
+        return output
+
+
+def versions() -> dict[str, str]:
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return {"torch": torch.__version__, "device": device}
+
+
+def rates() -> dict[str, float]:
+    """FLOP/s of a large matrix product and of a large convolution, float32."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    a = torch.randn(2048, 2048, device=device)
+    x = torch.randn(64, 128, 32, 32, device=device).to(memory_format=torch.channels_last)
+    k = torch.randn(128, 128, 3, 3, device=device).to(memory_format=torch.channels_last)
+
+    def rate(function, flops):
+        times = []
+        with torch.no_grad():
+            for _ in range(6):
+                began = time.perf_counter()
+                function()
+                if device == "cuda":
+                    torch.cuda.synchronize()
+                times.append(time.perf_counter() - began)
+        return flops / min(times)
+
+    return {
+        "matmul": rate(lambda: a @ a, 2 * 2048**3),
+        "convolution": rate(lambda: F.conv2d(x, k, padding=1), 2 * 64 * 32 * 32 * 9 * 128 * 128),
+    }
+
+
+def game(w: Workload, variant: str) -> "Game":
+    return Game(w, compiled=variant == "compiled")
+
+
+class Game:
+    """Both players, their optimisers, and resident data."""
+
+    def __init__(self, w: Workload, *, compiled: bool):
+        torch.manual_seed(0)
+        self.w = w
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.d, self.g = (n.to(self.device, memory_format=torch.channels_last) for n in networks(w))
+        self.average = copy.deepcopy(self.g).requires_grad_(False)
+        options = {"lr": 2e-4, "betas": (0.5, 0.999), "fused": True}
+        self.d_adam = torch.optim.Adam(self.d.parameters(), **options)
+        self.g_adam = torch.optim.Adam(self.g.parameters(), **options)
+        self.d_loss, self.g_loss = LOSSES[w.loss]
+        if w.resolution is None:
+            self.data = torch.randn(w.examples, 2, device=self.device)
+        else:
+            shape = (w.examples, 3, w.resolution, w.resolution)
+            pictures = torch.randint(0, 256, shape, dtype=torch.uint8, device=self.device)
+            self.data = pictures.to(memory_format=torch.channels_last)
+        self.forward_d, self.forward_g = self.d, self.g
+        if compiled:
+            self.forward_d, self.forward_g = torch.compile(self.d), torch.compile(self.g)
+
+    def batch(self):
+        indices = torch.randint(len(self.data), (self.w.batch_size,), device=self.device)
+        real = self.data[indices]
+        if real.dtype == torch.uint8:
+            real = real.float().div_(127.5).sub_(1)
+        return real
+
+    def latents(self):
+        return torch.randn(self.w.batch_size, self.w.latent_dim, device=self.device)
+
+    def autocast(self):
+        wanted = self.w.dtype == "bfloat16"
+        return torch.autocast(self.device, torch.bfloat16, enabled=wanted)
+
+    def d_step(self, real):
+        with torch.no_grad(), self.autocast():
+            fake = self.forward_g(self.latents()).float()
+        penalised = self.w.penalty is not None
+        if penalised:
+            real, fake = real.requires_grad_(), fake.requires_grad_()
+        with self.autocast():
+            real_logits, fake_logits = self.forward_d(real).float(), self.forward_d(fake).float()
+        loss = self.d_loss(real_logits, fake_logits)
+        if penalised:  # one backward pass yields the input gradients of both
+            of_real, of_fake = torch.autograd.grad(
+                real_logits.sum() + fake_logits.sum(), (real, fake), create_graph=True
+            )
+            r1, r2 = (g.square().flatten(1).sum(1).mean() for g in (of_real, of_fake))
+            loss = loss + self.w.penalty / 2 * (r1 + r2)
+        self.d_adam.zero_grad(set_to_none=True)
+        loss.backward()
+        self.d_adam.step()
+        return loss.detach()
+
+    def g_step(self, real):
+        self.d.requires_grad_(False)
+        with self.autocast():
+            fake_logits = self.forward_d(self.forward_g(self.latents())).float()
+            real_logits = None
+            if self.w.loss.startswith("relativistic"):
+                with torch.no_grad():
+                    real_logits = self.forward_d(real).float()
+        loss = self.g_loss(real_logits, fake_logits)
+        self.g_adam.zero_grad(set_to_none=True)
+        loss.backward()
+        self.g_adam.step()
+        self.d.requires_grad_(True)
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.g.parameters()), 0.01)
+        return loss.detach()
+
+    def iteration(self):
+        for _ in range(self.w.d_steps):
+            real = self.batch()
+            d_loss = self.d_step(real)
+        return d_loss, self.g_step(real.detach())
+
+    compile_seconds = None  # it compiles while it runs
+
+    def peak_memory(self) -> int:
+        """Bytes: on a GPU what was allocated there, otherwise this process's."""
+        if self.device == "cuda":
+            return torch.cuda.max_memory_allocated()
+        return peak_resident_bytes()
+
+    def parameters(self) -> dict[str, int]:
+        return {
+            name: sum(p.numel() for p in network.parameters())
+            for name, network in (("d", self.d), ("g", self.g))
+        }
+
+    def flops(self) -> int:
+        """Of one iteration's products and convolutions, counted by PyTorch."""
+        forward = self.forward_d, self.forward_g
+        self.forward_d, self.forward_g = self.d, self.g
+        with _FlopCounter() as counter:
+            self.iteration()
+        self.forward_d, self.forward_g = forward
+        return counter.total
+
+    def run(self, iterations: int) -> float:
+        """Seconds for this many."""
+        self.synchronize()
+        began = time.perf_counter()
+        for _ in range(iterations):
+            losses = self.iteration()
+        self.synchronize()
+        seconds = time.perf_counter() - began
+        if not all(torch.isfinite(loss) for loss in losses):
+            raise RuntimeError(f"{self.w.name}: a loss is not finite")
+        return seconds
+
+    def synchronize(self):
+        if self.device == "cuda":
+            torch.cuda.synchronize()
