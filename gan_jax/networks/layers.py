@@ -96,11 +96,11 @@ def _same_kernel_gradient(x: Array, y: Array) -> Array:
         part = _convolve(x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3), (1, 1), (1, 1))
         return total + part
 
-    shape = (x.shape[-1], 3, 3, y.shape[-1])
-    return lax.fori_loop(0, n // few, add, jnp.zeros(shape, y.dtype)).transpose(1, 2, 0, 3)
+    zeros = jnp.zeros((x.shape[-1], 3, 3, y.shape[-1]), jnp.float32)
+    return lax.fori_loop(0, n // few, add, zeros).transpose(1, 2, 0, 3).astype(y.dtype)
 
 
-_FEW = 8  # measured
+_FEW = 16  # measured
 
 
 # 4×4, stride 2, padding 1.
