@@ -80,13 +80,15 @@ def draw(found: dict[str, dict], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(SERIES), figsize=(13, 3.2), layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(SERIES), figsize=(13, 3.2), layout="constrained", sharey=True
+    )
     for axis, (name, series) in zip(axes, found.items(), strict=True):
         x = series["values"]
         axis.loglog(x, series["ms"], "o-", color="tab:blue", label="ms per iteration")
         axis.loglog(x, series["mib_per_device"], "s--", color="tab:orange", label="MiB per device")
         axis.set_xticks(x, [str(v) for v in x])
-        axis.minorticks_off()
+        axis.xaxis.minorticks_off()
         axis.set_xlabel(name)
         axis.grid(visible=True, alpha=0.3)
     axes[0].legend()

@@ -149,9 +149,7 @@ def environment() -> dict[str, str | int | None]:
         ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
     )
     return {
-        "command": " ".join(
-            ["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]
-        ),
+        "command": f"python -m benchmarks.{Path(sys.argv[0]).stem}",
         "commit": commit.stdout.strip(),
         "day": datetime.date.today().isoformat(),
         "machine": platform.machine(),
