@@ -79,13 +79,13 @@ def numpy_convolution(convolve, x, kernel):
 
 
 def derivatives(convolve):
-    """Value, both gradients, and both gradients of a gradient penalty: five arrays."""
+    """Value, both gradients, and both gradients of a penalty on these: five arrays."""
 
     def critic(x, kernel):
         return jnp.sum(jnp.tanh(convolve(x, kernel)))
 
     def penalty(x, kernel):
-        return jnp.sum(jnp.square(jax.grad(critic)(x, kernel)))
+        return sum(jnp.sum(jnp.square(g)) for g in jax.grad(critic, (0, 1))(x, kernel))
 
     def everything(x, kernel):
         first = jax.grad(critic, (0, 1))(x, kernel)
