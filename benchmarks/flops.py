@@ -57,11 +57,8 @@ def _of_product(equation: Any) -> int:
 
 
 def _of_convolution(equation: Any) -> int:
-    picture, kernel = (v.aval.shape for v in equation.invars)
-    parameters = equation.params
-    if parameters["batch_group_count"] != 1:
-        picture = (picture[0], picture[1] // parameters["batch_group_count"])
-    numbers = parameters["dimension_numbers"]
+    kernel = equation.invars[1].aval.shape
+    numbers = equation.params["dimension_numbers"]
     in_window = math.prod(kernel[i] for i in numbers.rhs_spec[1:])  # inputs and space
     output = math.prod(equation.outvars[0].aval.shape)
-    return 2 * output * in_window // math.prod(parameters["lhs_dilation"])
+    return 2 * output * in_window // math.prod(equation.params["lhs_dilation"])

@@ -46,21 +46,17 @@ def objective(w: Workload) -> gan_jax.Adversarial:
     )
 
 
-def optimizer() -> optax.GradientTransformation:
-    return optax.adam(2e-4, b1=0.5)
-
-
-def states(w: Workload):
+def states(w: Workload, seed: int | jax.Array = 0):
     """Both players at the start: `(d, g)`."""
     discriminator, generator = modules(w)
     return gan_jax.create_train_states(
-        jax.random.key(0),
+        jax.random.key(seed),
         generator=generator,
         discriminator=discriminator,
         objective=objective(w),
         batch={"real": jnp.zeros((1, *w.shape), jnp.float32)},
-        d_tx=optimizer(),
-        g_tx=optimizer(),
+        d_tx=optax.adam(2e-4, b1=0.5),
+        g_tx=optax.adam(2e-4, b1=0.5),
     )
 
 

@@ -94,13 +94,12 @@ def measure(workload: Workload, options: Options) -> dict:
 def _faster_torch(theirs: Worker, workload: Workload) -> tuple[dict, str]:
     """Eager or compiled. Double backward does not compile, nor does a network whose spectral norm
     advances twice before one backward pass."""
-    arguments = {"workload": to_dict(workload), "iterations": workload.iterations}
     variants = ["eager"]
     if workload.penalty is None and workload.network != "resnet":
         variants.append("compiled")
     built, seconds = {}, {}
     for variant in variants:
-        built[variant] = theirs("build", workload=arguments["workload"], variant=variant)
+        built[variant] = theirs("build", workload=to_dict(workload), variant=variant)
         seconds[variant] = min(
             theirs("run", variant=variant, iterations=workload.iterations) for _ in range(2)
         )

@@ -1,4 +1,4 @@
-"""One framework in a process of its own, doing what it is told over a pipe.
+"""One framework (`jax_side` or `torch_side`) in a process of its own, told what to do over a pipe.
 
 Commands are lines of JSON on standard input, answers are lines of JSON on what was standard output;
 what libraries print goes to standard error. Between commands the process waits, so that another one
@@ -14,23 +14,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from benchmarks.workloads import Workload
-
-SIDES = ("jax", "torch")
-
-
-class Side(Protocol):
-    """What a framework's module has."""
-
-    def versions(self) -> dict[str, str]: ...
-
-    def rates(self) -> dict[str, float]:
-        """FLOP/s of a large matrix product and of a large convolution."""
-        ...
-
-    def game(self, workload: Workload, variant: str) -> Any: ...
 
 
 class Worker:

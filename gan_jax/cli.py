@@ -84,8 +84,8 @@ def _say_what_next(directory: Path, launch: Launch) -> None:
     tool = _command("gan-jax")
     conditional = " --label 0" if config.objective.conditional else ""
     profile = ""
-    if launch.profile:
-        traces = sorted((directory / "profile").rglob("perfetto_trace.json.gz"))
+    traces = sorted((directory / "profile").rglob("perfetto_trace.json.gz"))
+    if launch.profile and traces:  # a run that was done already has none
         profile = f"\n  profile           open {traces[-1]} at https://ui.perfetto.dev"
     print(f"""
 done: {directory}
@@ -193,7 +193,7 @@ def sample(
     out = out or Path("samples" + {"png": ".png", "npz": ".npz", "folder": ""}[kind])
     if n < 1:
         raise InputError(f"--n is at least 1, not {n}")
-    opened = Run.open(run)
+    opened = _open(run)
     samples = opened.sample(n, seed, label, checkpoint)
     labels = opened.labels(n, label)
     with _writing(out):
@@ -240,12 +240,19 @@ def interpolate(
     """
     if paths < 1 or steps < 2:
         raise InputError("an interpolation takes at least 1 path of 2 steps")
-    walks = Run.open(run).interpolate(paths, steps, seed, label, checkpoint)
+    walks = _open(run).interpolate(paths, steps, seed, label, checkpoint)
     flat = walks.reshape(paths * steps, *walks.shape[2:])
     with _writing(out):
         array = figures.sheet(flat, steps) if flat.ndim == 4 else figures.scatter(flat)
         figures.save(array, out)
     print(f"{paths} walks of {steps} samples: {out}")
+
+
+def _open(directory: Path) -> Run:
+    """A run to be sampled. What is compiled for it is kept."""
+    run = Run.open(directory)
+    compilation.keep_compiled()
+    return run
 
 
 @contextlib.contextmanager
@@ -259,7 +266,6 @@ def _writing(out: Path) -> Iterator[None]:
 
 def main() -> None:
     """Entry point of `gan-jax`."""
-    compilation.keep_compiled()
     with _errors_in_one_line():
         app.cli(
             prog="gan-jax",

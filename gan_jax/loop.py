@@ -197,9 +197,10 @@ class _Session:
             end = self._next_boundary(iteration)
             count = min([end, *(edge for edge in traced if edge > iteration)]) - iteration
             try:
-                with self._tracing(iteration in traced[:1]):
+                tracing = iteration in traced[:1]
+                with self._tracing(tracing):
                     d, g, tally = self._call(d, g, iteration, count)
-                    if iteration in traced[:1]:
+                    if tracing:
                         jax.block_until_ready(tally)
             except InputError:  # of data that stream
                 if jax.process_count() == 1:  # saving takes all processes

@@ -22,7 +22,8 @@ from gan_jax import parallel
 
 Critic = Callable[[Array], Float[Array, " b"]]
 """Maps a batch to logits. If the batch is one device's part of a larger one, the critic has an
-attribute `axis_name` that says over which axis."""
+attribute `axis_name` that says over which axis. If it knows the gradients of the sum of logits at
+some batches, it has a method `known_gradients(x)` that gives them, and None at others."""
 
 Scalar = Float[Array, ""]
 Weight = float | int | Float[Array, "..."]
@@ -30,10 +31,8 @@ Weight = float | int | Float[Array, "..."]
 
 def _input_gradients(critic: Critic, x: Array) -> Float[Array, "b features"]:
     """∇ₓ critic(x) of every example, flattened, in float32."""
-    if hasattr(critic, "input_gradients"):
-        gradients = critic.input_gradients(x)
-    else:
-        gradients = jax.grad(lambda x: jnp.sum(critic(x)))(x)
+    known = getattr(critic, "known_gradients", lambda x: None)(x)
+    gradients = jax.grad(lambda x: jnp.sum(critic(x)))(x) if known is None else known
     return gradients.reshape(x.shape[0], -1).astype(jnp.float32)
 
 

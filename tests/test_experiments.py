@@ -184,3 +184,10 @@ def test_profile_says_where_it_is(command, tmp_path):
     with gzip.open(path) as file:
         events = json.load(file)["traceEvents"]
     assert any("hlo_op" in event.get("args", {}) for event in events)
+
+
+def test_profile_of_a_run_that_is_done_already(command, tmp_path):
+    command(DIGITS, "--out", tmp_path / "run", *SMALL)
+    output = command(DIGITS, "--out", tmp_path / "run", *SMALL, "--profile")
+    assert "done:" in output
+    assert "perfetto" not in output

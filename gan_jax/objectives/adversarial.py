@@ -177,12 +177,9 @@ class _Critic:
     def __call__(self, x: Array) -> Float[Array, " b"]:
         return self._apply(x, self._label, train=False)[0]
 
-    def input_gradients(self, x: Array) -> Array:
-        """∇ₓ of the sum of logits."""
-        for judged, gradients in self._judged:
-            if x is judged:
-                return gradients()[0]
-        return jax.grad(lambda x: jnp.sum(self(x)))(x)
+    def known_gradients(self, x: Array) -> Array | None:
+        """∇ₓ of the sum of logits, if it has judged these examples."""
+        return next((gradients()[0] for judged, gradients in self._judged if x is judged), None)
 
     def _apply(self, x: Array, label: Array | None, *, train: bool):
         return self._d.apply(self._params, x, label, train=train, axis_name=self.axis_name)
