@@ -1,5 +1,6 @@
 """From a configuration to the objects it describes."""
 
+import dataclasses
 import inspect
 
 import jax
@@ -78,6 +79,21 @@ def _options(config: Config, network: Network, data: Description) -> dict:
     }
 
 
+def slowed(config: Config, factor: float) -> Config:
+    """The same with all learning rates multiplied by `factor`."""
+
+    def slow(optimizer: Optimizer) -> Optimizer:
+        return dataclasses.replace(
+            optimizer,
+            learning_rate=optimizer.learning_rate * factor,
+            final_learning_rate=optimizer.final_learning_rate * factor,
+        )
+
+    return dataclasses.replace(
+        config, g_optimizer=slow(config.g_optimizer), d_optimizer=slow(config.d_optimizer)
+    )
+
+
 def optimizer(config: Optimizer) -> optax.GradientTransformation:
     """The optax transformation of one network.
 
@@ -125,4 +141,4 @@ def states(config: Config, data: Description) -> tuple[TrainState, TrainState]:
 
 
 # The streams of a run, each folded into the root key of its seed.
-INITIALIZATION, TRAINING, PICTURES = range(3)
+INITIALIZATION, TRAINING, PICTURES, CHECKS = range(4)

@@ -24,6 +24,20 @@ NETWORKS = ("dcgan", "mlp")
 DTYPES = ("float32", "bfloat16")
 FITS = ("crop", "pad")
 SCHEDULES = ("constant", "linear", "cosine")
+ON_FAILURE = ("warn", "stop", "rollback")
+EXTRACTORS = ("pixels", "classifier", "inception")
+METRICS = (
+    "fid",
+    "kid",
+    "is",
+    "precision_recall",
+    "density_coverage",
+    "swd",
+    "ms_ssim",
+    "ppl",
+    "cas",
+    "modes",
+)
 
 
 def _numbers(pairs: list[str]) -> dict[str, float]:
@@ -59,6 +73,9 @@ class Data:
     """1 to make every picture grey, 3 to make it RGB. None: as they are, if they agree."""
     flip: bool = False
     """Mirror half of the pictures left to right, at random, anew each time."""
+    held_out: int | None = None
+    """Examples kept from training, to see whether the discriminator knows the others by heart.
+    None: a tenth, at most 512."""
     budget_gib: float | None = None
     """Up to this, data live on the device, else they stream. None: ¼ of its memory, CPU: 2."""
 
@@ -132,6 +149,23 @@ class Average:
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """How samples are scored while the run goes on."""
+
+    every: int = 1000
+    """Iterations between evaluations. 0: none."""
+    metrics: tuple[str, ...] = ()
+    """Which (`gan-jax evaluate --help` names them). None given: fid, precision_recall and
+    density_coverage for pictures, modes for ring and grid, swd for other points."""
+    extractor: str = "pixels"
+    """What compares pictures: pixels, classifier (needs labels) or inception."""
+    samples: int = 2000
+    """Generated examples that are scored."""
+    best: str | None = None
+    """Keep the best checkpoint by this score. None: by the first."""
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything that determines a run."""
 
@@ -151,6 +185,14 @@ class Config:
     g_optimizer: Optimizer = field(default_factory=Optimizer)
     d_optimizer: Optimizer = field(default_factory=Optimizer)
     average: Average = Average()
+    evaluation: Evaluation = Evaluation()
+    balance: bool = False
+    """Keep the players at the same pace: let each update less often as it gets ahead."""
+    check_every: int = 100
+    """Iterations between checks of how the game goes."""
+    on_failure: str = "warn"
+    """When a check finds a failure: warn; stop; or rollback to the last healthy checkpoint and go
+    on from there at half the learning rates."""
     log_every: int = 100
     """Iterations between log entries."""
     sample_every: int = 500
@@ -191,7 +233,22 @@ class Config:
             _at_least(f"{name}.learning_rate", optimizer.learning_rate, 0)
             if optimizer.clip_weights is not None and optimizer.clip_weights <= 0:
                 raise InputError(f"{name}.clip_weights is above 0, not {optimizer.clip_weights}")
-        for name in ("batch_size", "log_every", "sample_every", "checkpoint_every", "keep_last"):
+        _known("on_failure", self.on_failure, ON_FAILURE)
+        _known("evaluation.extractor", self.evaluation.extractor, EXTRACTORS)
+        for metric in self.evaluation.metrics:
+            _known("evaluation.metrics", metric, METRICS)
+        _at_least("evaluation.every", self.evaluation.every, 0)
+        _at_least("evaluation.samples", self.evaluation.samples, 2)
+        if self.balance and self.alternation != Alternation():
+            raise InputError("balance sets the ratio of updates itself: leave alternation as it is")
+        for name in (
+            "check_every",
+            "batch_size",
+            "log_every",
+            "sample_every",
+            "checkpoint_every",
+            "keep_last",
+        ):
             _at_least(name, getattr(self, name), 1)
         for name, value in (
             ("keep_every", self.keep_every),
@@ -224,6 +281,13 @@ class Config:
 NOT_PART_OF_TRAINING = {
     "name",
     "iterations",
+    "check_every",
+    "on_failure",
+    "evaluation.every",
+    "evaluation.metrics",
+    "evaluation.extractor",
+    "evaluation.samples",
+    "evaluation.best",
     "log_every",
     "sample_every",
     "checkpoint_every",

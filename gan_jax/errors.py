@@ -10,3 +10,7 @@ class InputError(ValueError):
 
 class DivergedError(RuntimeError):
     """Training produced a loss or gradient that is not finite."""
+
+
+class FailedError(RuntimeError):
+    """A check found a failure, and the run was to stop at one."""

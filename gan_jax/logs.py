@@ -2,11 +2,28 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboardX import SummaryWriter
+
+
+class Lines:
+    """A file of JSON lines about a run that goes on from iteration `start`. Lines about later
+    iterations are dropped: those are about to happen again."""
+
+    def __init__(self, path: Path, *, start: int):
+        truncate(path, start)
+        self._file = path.open("a")
+
+    def write(self, iteration: int, **values: Any) -> None:
+        self._file.write(json.dumps({"iteration": iteration, **values}, ensure_ascii=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class Log:
@@ -17,9 +34,7 @@ class Log:
 
     def __init__(self, directory: Path, *, start: int, iterations: int):
         self._console = Console()
-        self._lines = directory / "metrics.jsonl"
-        _truncate(self._lines, start)
-        self._file = self._lines.open("a")
+        self._lines = Lines(directory / "metrics.jsonl", start=start)
         self._events = SummaryWriter(str(directory), purge_step=start + 1)
         self._progress = Progress(
             TextColumn("iteration"),
@@ -35,14 +50,17 @@ class Log:
 
     def entry(self, iteration: int, values: dict[str, float]) -> None:
         """One line of numbers."""
-        self._file.write(json.dumps({"iteration": iteration, **values}) + "\n")
-        self._file.flush()
+        self._lines.write(iteration, **values)
         for name, value in values.items():
             self._events.add_scalar(name, value, iteration)
         text = _summary(values)
         self._progress.update(self._task, completed=iteration, description=text)
         if not self._console.is_terminal:
             self._console.print(f"iteration {iteration:>7,}  {text}", soft_wrap=True)
+
+    def scalar(self, name: str, iteration: int, value: float) -> None:
+        """A number for TensorBoard alone."""
+        self._events.add_scalar(name, value, iteration)
 
     def picture(self, iteration: int, array: np.ndarray) -> None:
         """A picture, uint8 [height, width, channels], for TensorBoard."""
@@ -55,7 +73,7 @@ class Log:
     def close(self) -> None:
         self._progress.stop()
         self._events.close()
-        self._file.close()
+        self._lines.close()
 
 
 def _summary(values: dict[str, float]) -> str:
@@ -69,17 +87,24 @@ def _summary(values: dict[str, float]) -> str:
     return "  ".join(parts)
 
 
-def _truncate(path: Path, iteration: int) -> None:
+def read(path: Path, *, until: int | None = None) -> list[dict[str, Any]]:
+    """The whole lines of a file of JSON lines, up to an iteration; none if there is no file."""
+    lines = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            value = json.loads(line)
+            if until is None or value["iteration"] <= until:
+                lines.append(value)
+        except (json.JSONDecodeError, KeyError):
+            break  # cut short when the process was killed
+    return lines
+
+
+def truncate(path: Path, iteration: int) -> None:
     """Keeps the whole lines up to `iteration`."""
     if not path.exists():
         return
-    kept = []
-    for line in path.read_text().splitlines():
-        try:
-            if json.loads(line)["iteration"] <= iteration:
-                kept.append(line + "\n")
-        except (json.JSONDecodeError, KeyError):
-            break  # cut short when the process was killed
+    kept = [json.dumps(line, ensure_ascii=False) + "\n" for line in read(path, until=iteration)]
     partial = path.with_suffix(".tmp")
     partial.write_text("".join(kept))
     partial.rename(path)

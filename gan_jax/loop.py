@@ -7,28 +7,34 @@ runs.
 import contextlib
 import dataclasses
 import functools
-import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 
-from gan_jax import build, figures, sampling, start
+from gan_jax import build, diagnosis, figures, sampling, start
+from gan_jax.balance import pace
 from gan_jax.config import Config
 from gan_jax.data import Description, Feed, Order, make_feed
-from gan_jax.errors import DivergedError, InputError
+from gan_jax.diagnosis import Diagnosis
+from gan_jax.errors import DivergedError, FailedError, InputError
+from gan_jax.interruption import Interruption
 from gan_jax.logs import Log
-from gan_jax.program import Tally, axis_indices, make_program, replicate
-from gan_jax.runs import Run
+from gan_jax.monitor import Monitor
+from gan_jax.program import Averages, Pace, Tally, axis_indices, make_program, replicate
+from gan_jax.runs import Rollback, Run
+from gan_jax.scorekeeper import Scorekeeper
+from gan_jax.signals import Measured
 from gan_jax.state import TrainState
 from gan_jax.steps import Alternation
 
 _TRACED = 10  # iterations
+_ROLLBACKS = 3
 _PLAYERS = {"d": "discriminator", "g": "generator"}
 
 
@@ -68,6 +74,8 @@ def train(
     Raises:
         InputError: something about the input has to change.
         DivergedError: a loss or gradient was not finite.
+        FailedError: a check found a failure, and `config.on_failure` is "stop", or "rollback" and
+            it was rolled back three times already.
         KeyboardInterrupt: after SIGINT or SIGTERM, once a checkpoint is saved.
     """
     plan, error = None, None
@@ -83,7 +91,33 @@ def train(
     except InputError as own:
         error = own
     start.agree(error, None)
-    return _Session(plan, run, profile=profile).train()
+    while True:
+        session = _Session(plan, run, profile=profile)
+        try:
+            return session.train()
+        except (FailedError, DivergedError) as failure:
+            if config.on_failure != "rollback" or len(run.rollbacks()) == _ROLLBACKS:
+                raise
+            _roll_back(run, session, failure)
+
+
+def _roll_back(run: Run, session: "_Session", failure: Exception) -> None:
+    """Makes the last checkpoint of a healthy time the latest; 0 is the beginning."""
+    if jax.process_index() == 0:
+        checks = run.health()
+        end = len(checks)
+        while end and checks[end - 1]["state"] not in diagnosis.GOOD:
+            end -= 1
+        healthy = checks[end - 1]["iteration"] if end else 0
+        # A failure is named some checks after it began.
+        before = checks[end - 1 - diagnosis.WINDOW]["iteration"] if end > diagnosis.WINDOW else 0
+        kept = [i for i in run.kept() if i <= healthy]
+        to = max((i for i in kept if i <= before), default=min(kept, default=0))
+        state = checks[-1]["state"] if isinstance(failure, FailedError) else "diverged"
+        run.roll_back(Rollback(session.reached, to, state))
+        print(f"{failure}; going back to iteration {to:,}, at half the learning rates")
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("rolled back")
 
 
 def _open(plan: start.Plan) -> Run:
@@ -101,27 +135,31 @@ class _Call:
     count: int
     tally: Tally
     pictures: jax.Array | None = None
+    measured: Measured | None = None
 
 
 class _Session:
     """One process's part in a run, from its start or resumption to its end."""
 
     def __init__(self, plan: start.Plan, run: Run, *, profile: bool):
-        self.config, self.data, self.source, self.like = (
-            plan.config, plan.data, plan.source, plan.like,
-        )  # fmt: skip
-        self.run = run
+        self.plan, self.run = plan, run
+        self.config = build.slowed(plan.config, 0.5 ** len(run.rollbacks()))
+        self.data, self.source = plan.data, plan.source
+        self.like = jax.eval_shape(lambda: build.states(self.config, self.data))
+        self.objective = build.objective(self.config)
         self.main = jax.process_index() == 0
         self.order = Order(self.config.seed, self.data.examples, self.config.batch_size)
         self.key = jax.random.fold_in(jax.random.key(self.config.seed), build.TRAINING)
-        self.stopping = False
+        self.interruption = Interruption()
         self.profile = profile
         self._programs: dict[Alternation, Callable] = {}
+        self.state = "healthy"
+        self.reached = 0
 
     # What follows is in the order in which it happens.
 
     def train(self) -> Result:
-        with _stop_on_signals(self), contextlib.ExitStack() as closing:
+        with self.interruption, contextlib.ExitStack() as closing:
             self.checkpoints = closing.enter_context(self.run.checkpoints())
             first, d, g = self._first_states()
             d, g = replicate((d, g))
@@ -132,6 +170,15 @@ class _Session:
                 self.log = Log(self.run.directory, start=first, iterations=self.config.iterations)
                 closing.callback(self.log.close)
             self._announce(first)
+            self.monitor = Monitor(
+                self.run, self.source, self.plan.held_out, self.objective,
+                start=first, writes=self.main,
+            )  # fmt: skip
+            closing.callback(self.monitor.close)
+            self.pace = pace(self.monitor.history) if self.config.balance else Pace()
+            if self.log:
+                self.scorekeeper = Scorekeeper(self.run, self.source, self.log, start=first)
+                closing.callback(self.scorekeeper.close)
             d, g, reached = self._iterate(d, g, first)
         if reached < self.config.iterations:
             raise KeyboardInterrupt(reached)
@@ -189,7 +236,7 @@ class _Session:
         if iteration >= config.iterations:
             return d, g, iteration
         d, g, _ = self._call(d, g, iteration, 0)  # compiles
-        self.interval = _Interval(iteration)
+        self.interval, self.since_check = Averages(iteration), Averages(iteration)
         self.began = time.monotonic()
         stopped = False
         traced = self._traced(first)
@@ -215,10 +262,21 @@ class _Session:
             flying = _Call(iteration, count, tally)
             if iteration % config.sample_every == 0 or iteration == config.iterations:
                 flying.pictures = self._pictures(g)
+            if iteration % config.check_every == 0 and self._checks():
+                flying.measured = self.monitor.measure(iteration, d, g)
+                if config.balance:  # what was measured decides about the next call
+                    stopped |= self._report(flying)
+                    flying = None
+            if self._evaluates(iteration):
+                if flying is not None:
+                    stopped |= self._report(flying)
+                    flying = None
+                self._evaluate(iteration, d, g)
             if iteration % config.checkpoint_every == 0:
                 # Nothing is saved before it is known to be finite.
-                stopped |= self._report(flying)
-                flying = None
+                if flying is not None:
+                    stopped |= self._report(flying)
+                    flying = None
                 self.checkpoints.save(iteration, d, g)
                 saved = iteration
         if flying is not None:
@@ -243,19 +301,24 @@ class _Session:
     def _asked_alone(self) -> bool:
         """Whether to stop without asking other processes, which have to stop at the same place and
         learn of it through the program."""
-        return self.stopping and jax.process_count() == 1
+        return self.interruption.asked and jax.process_count() == 1
 
     def _call(self, d: TrainState, g: TrainState, start: int, count: int):
         turn = self.config.alternation.turn(self._epoch(start))
         if turn not in self._programs:
             self._programs[turn] = make_program(
-                build.objective(self.config), self.feed, turn, flip=self.config.data.flip
+                self.objective,
+                self.feed,
+                turn,
+                flip=self.config.data.flip,
+                paced=self.config.balance,
             )
-        stop = np.full(jax.local_device_count(), self.stopping, np.int32)
+        stop = np.full(jax.local_device_count(), self.interruption.asked, np.int32)
         rows = self.feed.rows(start, count)
         return self._programs[turn](
-            d, g, self.resident, rows, stop, np.int32(start), np.int32(count), self.key
-        )
+            d, g, self.resident, rows, stop, np.int32(start), np.int32(count), self.key,
+            Pace(*map(np.int32, self.pace)),
+        )  # fmt: skip
 
     def _epoch(self, iteration: int) -> int:
         return self.order.epoch(iteration * self.config.alternation.batches)
@@ -265,8 +328,12 @@ class _Session:
         config = self.config
         ends = [
             iteration - iteration % every + every
-            for every in (config.log_every, config.sample_every, config.checkpoint_every)
-        ]
+            for every in (
+                config.log_every, config.sample_every, config.checkpoint_every, config.check_every
+            )
+        ]  # fmt: skip
+        if config.evaluation.every:
+            ends.append(iteration - iteration % config.evaluation.every + config.evaluation.every)
         if config.alternation.d_epochs is not None:
             ends.append(self.order.first_batch(self._epoch(iteration) + 1))
         return min(*ends, config.iterations, iteration + self.feed.capacity)
@@ -302,16 +369,54 @@ class _Session:
                     f"the {_PLAYERS[player]}'s loss or gradient is not finite at iteration "
                     f"{iteration}; {last}"
                 )
-        self.interval.add(call.count, tally.sums)
+        for averages in (self.interval, self.since_check):
+            averages.add(tally)
+        if call.measured is not None:
+            averages = self.since_check.values()
+            self.since_check = Averages(call.end)
+            self._act_on(self.monitor.check(call.end, call.measured, averages), call.end)
         at_end = call.end == self.config.iterations
         if self.log and (call.end % self.config.log_every == 0 or at_end):
             self.log.entry(call.end, self._numbers(call.end))
-            self.interval = _Interval(call.end)
+            self.interval = Averages(call.end)
         if self.log and call.pictures is not None:
             array = self._draw(np.asarray(call.pictures))
             figures.save(array, self.run.directory / "samples" / f"{call.end:07}.png")
             self.log.picture(call.end, array)
         return bool(tally.stop)
+
+    def _checks(self) -> bool:
+        """Whether this process measures. All do where training depends on it."""
+        return self.main or self.config.balance or self.config.on_failure != "warn"
+
+    def _act_on(self, found: Diagnosis, iteration: int) -> None:
+        """
+        Raises:
+            FailedError: the run is to stop at failures, and this is one.
+        """
+        if self.log and found.state != self.state:
+            self.log.say(f"iteration {iteration:,}: {found}")
+        self.state, self.reached, failing = found.state, iteration, found.failing
+        if self.config.balance or self.config.on_failure != "warn":
+            if jax.process_count() > 1:  # all do what the first one found
+                failing = bool(multihost_utils.broadcast_one_to_all(np.array(failing)))
+            if self.config.balance:
+                self.pace = pace(self.monitor.history)
+        if failing and self.config.on_failure != "warn":
+            raise FailedError(f"stopped at iteration {iteration:,}: {found}")
+
+    def _evaluates(self, iteration: int) -> bool:
+        every = self.config.evaluation.every
+        return bool(every) and iteration % every == 0
+
+    def _evaluate(self, iteration: int, d: TrainState, g: TrainState) -> None:
+        """Scores the generator, and keeps it if it is the best so far."""
+        best = self.scorekeeper(iteration, g) if self.main else None
+        keep = best is not None
+        if jax.process_count() > 1:
+            keep = bool(multihost_utils.broadcast_one_to_all(np.array(keep)))
+        if keep:
+            self.run.keep_best(iteration, best, d, g)
 
     def _numbers(self, iteration: int) -> dict[str, float]:
         per_iteration = self.config.batch_size * self.config.alternation.batches
@@ -322,7 +427,7 @@ class _Session:
             "images": iteration * per_iteration,
             "seconds": time.monotonic() - self.began,
             "images_per_second": images / seconds,
-            **self.interval.averages(),
+            **self.interval.values(),
         }
 
     def _draw(self, samples: np.ndarray) -> np.ndarray:
@@ -333,26 +438,6 @@ class _Session:
         return figures.scatter(samples, real)
 
 
-class _Interval:
-    """Averages of metrics since the last log entry. A player's metrics are averaged over the
-    iterations that updated it."""
-
-    def __init__(self, start: int):
-        self.start, self.began = start, time.monotonic()
-        self._sums: dict[str, float] = {}
-        self._counts: dict[str, int] = {}
-
-    def add(self, count: int, sums: dict[str, dict[str, np.ndarray]]) -> None:
-        for player, metrics in sums.items():
-            for metric, value in metrics.items():
-                name = f"{player}/{metric}"
-                self._sums[name] = self._sums.get(name, 0.0) + float(value)
-                self._counts[name] = self._counts.get(name, 0) + count
-
-    def averages(self) -> dict[str, float]:
-        return {name: value / self._counts[name] for name, value in self._sums.items()}
-
-
 def _sheet_size(data: Description, conditional: bool) -> tuple[int, int]:
     """How many samples to show, and in how many columns: one class a row if there are classes."""
     if len(data.shape) == 1:
@@ -360,29 +445,3 @@ def _sheet_size(data: Description, conditional: bool) -> tuple[int, int]:
     if conditional and data.num_classes is not None and data.num_classes <= 16:
         return 10 * data.num_classes, 10
     return 64, 8
-
-
-class _stop_on_signals:
-    """While this lasts, the first SIGINT or SIGTERM asks the session to save and stop, and a second
-    one does what it usually does."""
-
-    def __init__(self, session: _Session):
-        self._session = session
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self):
-        def ask(number, frame):
-            self._session.stopping = True
-            print("\nstopping after this interval; once more to stop at once", file=sys.stderr)
-            self.__exit__()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                self._previous[number] = signal.signal(number, ask)
-            except ValueError:  # not in the main thread: signals are somebody else's
-                return
-
-    def __exit__(self, *_):
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous = {}

@@ -3,24 +3,31 @@
 config.json     what was run
 data.json       what it was run on: shape, classes, number of examples, fingerprint
 metrics.jsonl   one line per log interval
+health.jsonl    one line per check: what was measured, the diagnosis and why
+evaluations.jsonl  one line per score
+best.json       the best checkpoint: its iteration and score
+rollbacks.json  where the run went back to an earlier checkpoint, if it did
 events.out.*    the same for TensorBoard
 samples/        pictures at each interval, always of the same latents
-checkpoints/    both train states
+checkpoints/    both train states, the latest ones
+best/           both train states of the best checkpoint
 fork.json       of a forked run: from which checkpoint
 """
 
 import contextlib
 import dataclasses
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from gan_jax import build, config, sampling
+from gan_jax import build, config, logs, sampling
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.config import Config
 from gan_jax.data.sources import Description
@@ -34,6 +41,25 @@ class Origin:
 
     directory: str
     iteration: int
+
+
+class Best(NamedTuple):
+    """The best checkpoint of a run, and its score."""
+
+    iteration: int
+    name: str
+    conventions: str
+    value: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Rollback:
+    """A failure after which a run went on from an earlier checkpoint, with smaller steps."""
+
+    iteration: int
+    """At which it was found."""
+    to: int
+    state: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +127,42 @@ class Run:
             keep_every=self.config.keep_every,
         )
 
+    def best(self) -> Best | None:
+        """Its best checkpoint so far, by the score that its configuration names."""
+        path = self.directory / "best.json"
+        return Best(**json.loads(path.read_text())) if path.is_file() else None
+
+    def keep_best(self, iteration: int, best: Best | None, d: TrainState, g: TrainState) -> None:
+        """Keeps these states in place of what was the best before. Every process calls this; the
+        first one says how good it is."""
+        with Checkpoints(self.directory / "best", keep_last=1) as checkpoints:
+            checkpoints.save(iteration, d, g)
+        if best is not None:
+            write(self.directory / "best.json", json.dumps(best._asdict(), indent=2) + "\n")
+
+    def kept(self) -> list[int]:
+        """The iterations of its checkpoints."""
+        names = [path.name for path in (self.directory / "checkpoints").glob("*")]
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def rollbacks(self) -> list[Rollback]:
+        """Where it went back, in order."""
+        path = self.directory / "rollbacks.json"
+        records = json.loads(path.read_text()) if path.is_file() else []
+        return [Rollback(**record) for record in records]
+
+    def roll_back(self, rollback: Rollback) -> None:
+        """Drops the checkpoints after `rollback.to`, and records why."""
+        for iteration in self.kept():
+            if iteration > rollback.to:
+                shutil.rmtree(self.directory / "checkpoints" / str(iteration))
+        records = [dataclasses.asdict(r) for r in [*self.rollbacks(), rollback]]
+        write(self.directory / "rollbacks.json", json.dumps(records, indent=2) + "\n")
+
+    def health(self, until: int | None = None) -> list[dict[str, Any]]:
+        """Its checks so far: `iteration`, `signals`, `state`, `evidence`, `suggestion`."""
+        return logs.read(self.directory / "health.jsonl", until=until)
+
     @contextlib.contextmanager
     def _kept(self) -> Iterator[Checkpoints]:
         """Its checkpoints, of which there is one at least, to be read."""
@@ -132,6 +194,10 @@ class Run:
             InputError: there is no such checkpoint, or it is of another architecture.
         """
         like = like or jax.eval_shape(lambda: build.states(self.config, self.data))
+        best = self.best()
+        if best is not None and iteration == best.iteration:
+            with Checkpoints(self.directory / "best", read_only=True) as checkpoints:
+                return checkpoints.restore(iteration, *like)
         with self._kept() as checkpoints:
             kept = checkpoints.all()
             iteration = kept[-1] if iteration is None else iteration

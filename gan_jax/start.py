@@ -11,7 +11,9 @@ from jax.experimental import multihost_utils
 from gan_jax import build, runs
 from gan_jax.config import Config, differences, to_json
 from gan_jax.data import Description, Source, load
+from gan_jax.data.held_out import hold_out
 from gan_jax.errors import InputError
+from gan_jax.metrics import evaluation
 from gan_jax.runs import Origin, Run
 from gan_jax.state import TrainState
 
@@ -25,6 +27,9 @@ class Plan:
     config: Config
     directory: Path
     source: Source
+    """What it trains on."""
+    held_out: Source | None
+    """What it does not train on, of the same data."""
     like: tuple[TrainState, TrainState]
     """Both players, abstract."""
     origin: Origin | None
@@ -68,15 +73,17 @@ def plan(
         skip_bad_images=skip_bad_images,
         budget_bytes=_budget(config),
     )
+    source, held_out = hold_out(source, config.data.held_out)
     data = source.description
     check_data(config, data)
+    check_evaluation(config, data)
     like = jax.eval_shape(lambda: build.states(config, data))
     if begun is not None:
         _check_same_data(begun, data)
     elif forked is not None:
         origin = Origin(str(forked.directory.resolve()), forked.latest())
         forked.states(origin.iteration, like)  # refused here, before anything is written
-    return Plan(config, directory, source, like, origin)
+    return Plan(config, directory, source, held_out, like, origin)
 
 
 def check_devices(config: Config) -> None:
@@ -101,6 +108,22 @@ def check_data(config: Config, data: Description) -> None:
         raise InputError(
             f"a batch of {config.batch_size} is larger than the data: {data.examples} examples in "
             f"{config.data.source}"
+        )
+
+
+def check_evaluation(config: Config, data: Description) -> None:
+    """
+    Raises:
+        InputError: these data or this model cannot be scored as asked.
+    """
+    settings = config.evaluation
+    if settings.extractor == "classifier" and (len(data.shape) != 3 or data.num_classes is None):
+        raise InputError("the extractor classifier needs pictures with labels")
+    metrics = evaluation.check(config, data, settings.metrics, settings.extractor)
+    names = evaluation.score_names(metrics)
+    if settings.best is not None and settings.best not in names:
+        raise InputError(
+            f"evaluation.best {settings.best!r} is none of the scores: {', '.join(names)}"
         )
 
 

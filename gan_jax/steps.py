@@ -39,7 +39,8 @@ def d_step(
 
     `batch` holds `real` [B, …] and, for conditional models, `label` int32 [B]. The metrics are
     scalars: those of the objective (for `Adversarial`: `loss` without penalties, `penalty`,
-    `accuracy`, the mean logits) and `grad_norm`, the gradient's global norm.
+    `accuracy`, the mean logits), `grad_norm`, the gradient's global norm, and `update_ratio`, the
+    norm of the update over that of the parameters.
     """
 
     return _update(d, g, objective.d_loss, batch, key, axis_name)
@@ -85,8 +86,12 @@ def _update(
     gradients, collections, metrics = parallel.mean(
         (gradients, aux.collections, aux.metrics), axis_name
     )
-    metrics = metrics | {"grad_norm": optax.tree.norm(gradients)}
-    return state.updated(gradients, collections), metrics
+    new = state.updated(gradients, collections)
+    update = jax.tree.map(jnp.subtract, new.params, state.params)
+    return new, metrics | {
+        "grad_norm": optax.tree.norm(gradients),
+        "update_ratio": optax.tree.norm(update) / optax.tree.norm(state.params),
+    }
 
 
 @dataclasses.dataclass(frozen=True)

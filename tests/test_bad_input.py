@@ -10,7 +10,7 @@ import pytest
 from helpers import EXPERIMENTS
 from PIL import Image
 
-from gan_jax import cli, config
+from gan_jax import cli, commands, config
 from gan_jax.config import Config, Network, Objective
 from gan_jax.losses import LOSSES
 
@@ -444,7 +444,7 @@ def test_fork_without_a_checkpoint(assert_refused, run, tmp_path):
 
 def assert_gan_jax_refuses(command, tmp_path, *flags, says):
     before = snapshot(tmp_path)
-    assert_one_line(command(cli.main, *flags), *says)
+    assert_one_line(command(commands.main, *flags), *says)
     assert snapshot(tmp_path) == before
 
 

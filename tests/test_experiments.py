@@ -12,7 +12,7 @@ import pytest
 from helpers import EXPERIMENTS
 from PIL import Image
 
-from gan_jax import cli
+from gan_jax import commands
 from gan_jax.config import Config, from_json
 from gan_jax.data import gaussians
 from gan_jax.runs import Run
@@ -42,7 +42,7 @@ def gan_jax_command(monkeypatch, capsys):
 
     def run(*arguments) -> str:
         monkeypatch.setattr(sys, "argv", ["gan-jax", *map(str, arguments)])
-        cli.main()
+        commands.main()
         return capsys.readouterr().out
 
     return run

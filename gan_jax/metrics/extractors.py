@@ -6,13 +6,14 @@ printed with it.
 
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, PyTree, UInt8
 
 SIDE = 16  # pixels
 COMPONENTS = 64
@@ -41,6 +42,8 @@ class Extractor:
 
     batch_size: int = 256
     """How many examples it takes at a time."""
+    version: str = ""
+    """Tells extractors of one name apart: what was computed with one is kept for it alone."""
 
     @functools.cached_property
     def _jitted(self):
@@ -66,6 +69,14 @@ class Extractor:
         return Outputs(whole, np.concatenate([np.asarray(part) for part in logits])[:n])
 
 
+def digest(weights: PyTree) -> str:
+    """A version for an extractor with these weights."""
+    hashed = hashlib.sha256()
+    for leaf in jax.tree.leaves(weights):
+        hashed.update(np.asarray(leaf).tobytes())
+    return hashed.hexdigest()[:16]
+
+
 def points() -> Extractor:
     """Points are their own features."""
     return Extractor("points", lambda x: (x.astype(jnp.float32), None))
@@ -85,7 +96,8 @@ def pixels(real: UInt8[np.ndarray, "n h w c"]) -> Extractor:
     def apply(pictures: Array) -> tuple[Array, None]:
         return (_shrunk(pictures).reshape(len(pictures), -1) - mean) @ basis, None
 
-    return Extractor(f"pixels-pca{basis.shape[1]}", apply)
+    version = hashlib.sha256(real.tobytes()).hexdigest()[:16]
+    return Extractor(f"pixels-pca{basis.shape[1]}", apply, version=version)
 
 
 def _shrunk(pictures: Array) -> Float[Array, "n h w c"]:

@@ -1,0 +1,191 @@
+"""How good the diagnosis is: runs that go wrong on purpose, and whether it says so.
+
+    python -m benchmarks.diagnosis collect --out DIR --data-dir TFDS
+    python -m benchmarks.diagnosis score --runs DIR
+
+`collect` plays every provocation with several seeds and writes each run's signals, one line a run;
+what is there already is not played again. `score` diagnoses them after the fact.
+"""
+
+import dataclasses
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from jax import lax
+
+from benchmarks.provocations import PROVOCATIONS, Blind, Provocation
+from gan_jax import build, signals
+from gan_jax.compilation import CompiledFast, keep_compiled
+from gan_jax.data import Order, load
+from gan_jax.data.feed import prepare
+from gan_jax.data.held_out import hold_out
+from gan_jax.state import TrainState
+from gan_jax.steps import alternate
+
+CHECKS = 50
+
+app = tyro.extras.SubcommandApp()
+
+
+class _Game:
+    """A provocation, compiled once and played with any seed."""
+
+    def __init__(self, provocation: Provocation, data_dir: str | None):
+        self.provocation = provocation
+        self.configs = [c for c in provocation.configs() if c is not None]
+        config = self.configs[0]
+        source, held_out = hold_out(
+            load(config.data, conditional=config.objective.conditional, data_dir=data_dir),
+            config.data.held_out,
+        )
+        self.data, self.real, self.label = source.description, source.real, source.label
+        if not config.objective.conditional:
+            self.label = None
+        order = np.random.default_rng(0).permutation(len(self.real))
+        self.reference, self.target = signals.make_reference(
+            self._seen(source.real[order]),
+            None if self.label is None else self.label[order],
+            None if held_out is None else self._seen(held_out.real),
+            None if self.label is None or held_out is None else held_out.label,
+            signals.features_of(np.concatenate([source.real[order], held_out.real])),
+        )
+        blind = [False] * len(self.configs)
+        blind[-1] = provocation.blind
+        self.objectives = [
+            Blind(build.objective(c)) if b else build.objective(c)
+            for c, b in zip(self.configs, blind, strict=True)
+        ]
+        self.like = [jax.eval_shape(lambda c=c: build.states(c, self.data)) for c in self.configs]
+        self.programs = [self._program(i) for i in range(len(self.configs))]
+
+    @staticmethod
+    def _seen(real: np.ndarray) -> np.ndarray:
+        return np.asarray(
+            prepare({"real": jnp.asarray(real)}, None, flip=False, axis_name=None)["real"]
+        )
+
+    def _program(self, phase: int):
+        config, objective = self.configs[phase], self.objectives[phase]
+
+        def program(d, g, indices, start, key):
+            def step(carry, i):
+                d, g = carry
+                batches = {"real": jnp.asarray(self.real)[indices[i]]}
+                if self.label is not None:
+                    batches["label"] = jnp.asarray(self.label)[indices[i]]
+                d, g, metrics = alternate(
+                    d, g, prepare(batches, key, flip=False, axis_name=None),
+                    jax.random.fold_in(key, start + i),
+                    objective=objective, alternation=config.alternation,
+                )  # fmt: skip
+                return (d, g), metrics
+
+            (d, g), metrics = lax.scan(step, (d, g), jnp.arange(len(indices)))
+            return d, g, jax.tree.map(jnp.mean, metrics)
+
+        return CompiledFast(jax.jit(program))
+
+    def _states(self, seed: int) -> tuple[TrainState, TrainState]:
+        """Initial states, with the functions that the programs were compiled for."""
+        config = dataclasses.replace(self.configs[0], seed=seed)
+        states = jax.jit(lambda: build.states(config, self.data))()
+        return _with_functions(states, self.like[0])
+
+    def play(self, seed: int) -> list[dict[str, Any]]:
+        """The signals of one run, check by check."""
+        config = self.configs[0]
+        every = config.iterations // CHECKS
+        d, g = self._states(seed)
+        key = jax.random.fold_in(jax.random.key(seed), build.TRAINING)
+        order = Order(seed, len(self.real), config.batch_size)
+        checks, shares, position, phase = [], None, 0, 0
+        for check in range(CHECKS):
+            if len(self.configs) > 1 and phase == 0 and check >= self.provocation.onset * CHECKS:
+                phase = 1
+                d, g = _with_functions((d, g), self.like[1])
+            batches = self.configs[phase].alternation.batches
+            indices = np.stack([order.batch(position + i) for i in range(every * batches)])
+            position += len(indices)
+            d, g, metrics = self.programs[phase](
+                d, g, indices.reshape(every, batches, -1), np.int32(check * every), key
+            )
+            measured = signals.measure(
+                d, g, self.reference, jax.random.fold_in(key, check),
+                objective=build.objective(config),
+            )  # fmt: skip
+            values, shares = signals.finish(measured, self.target, shares)
+            for player, averages in metrics.items():
+                values |= {f"{player}/{name}": float(v) for name, v in averages.items()}
+            values = {k: float(f"{v:.4g}") for k, v in values.items()}
+            checks.append({"iteration": (check + 1) * every, **values})
+        return checks
+
+
+def _with_functions(states, like):
+    """Equal configurations have equal functions, but JAX compiles again for other objects."""
+    pairs = zip(states, like, strict=True)
+    return tuple(state.replace(tx=x.tx, apply_fn=x.apply_fn) for state, x in pairs)
+
+
+def _played(directory: Path) -> Iterator[dict[str, Any]]:
+    for path in sorted(directory.glob("*.jsonl*")):
+        opening = gzip.open if path.suffix == ".gz" else open
+        with opening(path, "rt") as file:
+            for line in file:
+                yield json.loads(line)
+
+
+@app.command
+def collect(
+    out: Path,
+    data_dir: str | None = None,
+    part: int = 0,
+    parts: int = 1,
+    only: str = "",
+    runs: int | None = None,
+) -> None:
+    """Play provocations, and write their signals.
+
+    Args:
+        out: Folder of the results.
+        data_dir: Where TFDS datasets are prepared.
+        part: Which share of the provocations to play, from 0.
+        parts: Of how many.
+        only: Those whose state, name or game contains this.
+        runs: Seeds of each, instead of its own number.
+    """
+    keep_compiled()
+    out.mkdir(parents=True, exist_ok=True)
+    done = {(r["state"], r["name"], r["game"], r["seed"]) for r in _played(out)}
+    for i, p in enumerate(PROVOCATIONS):
+        if i % parts != part or only not in f"{p.state} {p.name} {p.game}":
+            continue
+        game = None
+        for number in range(runs or p.runs):
+            # Seeds differ between provocations, so that healthy beginnings do too.
+            seed = zlib.crc32(f"{p.state} {p.name} {p.game}".encode()) % 10_000 * 100 + number
+            if (p.state, p.name, p.game, seed) in done:
+                continue
+            game = game or _Game(p, data_dir)
+            checks = game.play(seed)
+            record = {
+                "state": p.state, "name": p.name, "game": p.game, "seed": seed,
+                "number": number, "onset": p.onset, "iterations": game.configs[0].iterations,
+                "checks": checks,
+            }  # fmt: skip
+            with (out / f"part{part}.jsonl").open("a") as file:
+                file.write(json.dumps(record) + "\n")
+            last = checks[-1]
+            print(p.state, p.name, p.game, seed, {k: last[k] for k in list(last)[1:9]}, flush=True)
+
+
+if __name__ == "__main__":
+    app.cli(description=__doc__)

@@ -1,0 +1,269 @@
+"""`gan-jax`: what to do with a trained GAN."""
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import tyro
+
+from gan_jax import compilation, figures
+from gan_jax.cli import errors_in_one_line
+from gan_jax.config import Data
+from gan_jax.data import Source, load
+from gan_jax.data.held_out import hold_out
+from gan_jax.errors import InputError
+from gan_jax.runs import Run
+
+Metric = Literal[
+    "fid",
+    "kid",
+    "is",
+    "precision_recall",
+    "density_coverage",
+    "swd",
+    "ms_ssim",
+    "ppl",
+    "cas",
+    "modes",
+]
+
+app = tyro.extras.SubcommandApp()
+
+RunArgument = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+
+
+@app.command
+def sample(
+    run: RunArgument,
+    n: int = 64,
+    seed: int = 0,
+    label: int | None = None,
+    checkpoint: int | None = None,
+    out: Path | None = None,
+    format: Literal["png", "npz", "folder"] | None = None,
+) -> None:
+    """Generate samples from a trained run.
+
+    Args:
+        run: Directory of the run.
+        n: How many.
+        seed: Which ones: the same seed gives the same samples.
+        label: Class of all of them, for a conditional model. By default all classes in turn.
+        checkpoint: Iteration of the checkpoint to use, by default the latest.
+        out: Where to write: a PNG file with all of them side by side, an .npz file with the arrays
+            `images` (or `points`) and `labels`, or a folder of one PNG each. Default: samples.png.
+        format: png, npz or folder, if the name does not tell.
+    """
+    suffixes = {".png": "png", ".npz": "npz", "": "folder"}
+    kind = format or ("png" if out is None else suffixes.get(out.suffix))
+    if kind is None:
+        raise InputError(f"cannot tell a format from {out}: give --format png, npz or folder")
+    out = out or Path("samples" + {"png": ".png", "npz": ".npz", "folder": ""}[kind])
+    if n < 1:
+        raise InputError(f"--n is at least 1, not {n}")
+    opened = _open(run)
+    samples = opened.sample(n, seed, label, checkpoint)
+    labels = opened.labels(n, label)
+    with _writing(out):
+        if kind == "npz":
+            name = "images" if samples.ndim == 4 else "points"
+            arrays = {name: figures.to_uint8(samples) if samples.ndim == 4 else samples}
+            with out.open("wb") as file:
+                np.savez(file, **arrays, **({} if labels is None else {"labels": labels}))
+        elif samples.ndim != 4:
+            if kind == "folder":
+                raise InputError("a folder is for pictures; points can be written as npz or png")
+            figures.save(figures.scatter(samples), out)
+        elif kind == "png":
+            square = math.isqrt(n - 1) + 1
+            classes = opened.data.num_classes if labels is not None and label is None else 0
+            figures.save(figures.sheet(samples, classes if 0 < classes <= 16 else square), out)
+        else:
+            for i, picture in enumerate(figures.to_uint8(samples)):
+                inside = out if labels is None else out / str(labels[i])
+                figures.save(picture, inside / f"{i:06}.png")
+    print(f"{n} samples: {out}")
+
+
+@app.command
+def interpolate(
+    run: RunArgument,
+    paths: int = 8,
+    steps: int = 10,
+    seed: int = 0,
+    label: int | None = None,
+    checkpoint: int | None = None,
+    out: Path = Path("interpolation.png"),
+) -> None:
+    """Walk between random samples of a trained run, one walk a row.
+
+    Args:
+        run: Directory of the run.
+        paths: How many walks.
+        steps: Samples on each, both ends included.
+        seed: Which ones.
+        label: Class of all of them, for a conditional model. By default all classes in turn.
+        checkpoint: Iteration of the checkpoint to use, by default the latest.
+        out: The PNG file to write.
+    """
+    if paths < 1 or steps < 2:
+        raise InputError("an interpolation takes at least 1 path of 2 steps")
+    walks = _open(run).interpolate(paths, steps, seed, label, checkpoint)
+    flat = walks.reshape(paths * steps, *walks.shape[2:])
+    with _writing(out):
+        array = figures.sheet(flat, steps) if flat.ndim == 4 else figures.scatter(flat)
+        figures.save(array, out)
+    print(f"{paths} walks of {steps} samples: {out}")
+
+
+@app.command
+def evaluate(
+    run: RunArgument,
+    metrics: tuple[Metric, ...] = (),
+    checkpoint: int | Literal["latest", "best"] = "latest",
+    n: int = 10_000,
+    extractor: Literal["pixels", "classifier", "inception"] | None = None,
+    weights: Path | None = None,
+    split: str | None = None,
+    data_dir: str | None = None,
+) -> None:
+    """Score samples of a trained run against real examples.
+
+    Every score is printed with its conventions: extractor, split, numbers of real and generated
+    examples. Scores compare only where these are the same.
+
+    Args:
+        run: Directory of the run.
+        metrics: fid, kid, is (Inception score), precision_recall, density_coverage, swd (sliced
+            Wasserstein distance), ms_ssim, ppl (perceptual path length), cas (classification
+            accuracy score), modes. By default those of the run.
+        checkpoint: Its iteration, or latest, or best.
+        n: How many samples.
+        extractor: What makes features of pictures: pixels (principal components), classifier (a
+            small one trained on these data, which need labels) or inception (published weights, 91
+            MiB, downloaded on first use). By default that of the run.
+        weights: A file of Inception's weights, instead of a download.
+        split: Of a TFDS dataset, the split to compare with. By default what the run trained on.
+        data_dir: Where TFDS datasets are prepared.
+    """
+    if n < 2:
+        raise InputError(f"--n is at least 2, not {n}")
+    from gan_jax.metrics.evaluation import Evaluator, make_extractor
+
+    opened = _open(run)
+    config, settings = opened.config, opened.config.evaluation
+    best = opened.best()
+    if checkpoint == "best" and best is None:
+        raise InputError(f"{run} has no best checkpoint: it was not evaluated while it trained")
+    iteration = best.iteration if checkpoint == "best" else checkpoint
+    _, g = opened.states(None if iteration == "latest" else iteration)
+    trained_on = _real(opened, None, data_dir)
+    evaluator = Evaluator(
+        config,
+        trained_on if split is None else _real(opened, split, data_dir),
+        metrics or settings.metrics,
+        extractor=make_extractor(
+            extractor or ("inception" if weights else settings.extractor),
+            config.data,
+            trained_on,
+            weights,
+        ),
+        split=split or config.data.split,
+        samples=n,
+    )
+    for score in evaluator(g):
+        print(score)
+
+
+def _real(run: Run, split: str | None, data_dir: str | None) -> Source:
+    """The real examples that a run trained on, or those of a split."""
+    data, conditional = run.config.data, run.config.objective.conditional
+    if split is not None:
+        data = dataclasses.replace(data, split=split)
+    source = load(data, seed=run.config.seed, conditional=conditional, data_dir=data_dir)
+    return source if split is not None else hold_out(source, data.held_out)[0]
+
+
+@app.command
+def report(
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+    out: Path | None = None,
+    data_dir: str | None = None,
+) -> None:
+    """Write one HTML page about a run, or a comparison of several.
+
+    Args:
+        runs: Directories of the runs.
+        out: The file to write. Default: report.html in the run's directory, or, of several runs,
+            in the current one.
+        data_dir: Where TFDS datasets are prepared.
+    """
+    from gan_jax import report as pages
+
+    if not runs:
+        raise InputError("a report takes one run at least")
+    out = out or (runs[0] if len(runs) == 1 else Path()) / "report.html"
+    opened = [_open(run) for run in runs]
+    with _writing(out):
+        pages.write(opened, out, data_dir=data_dir)
+    print(f"report: {out}")
+
+
+_DIGITS = Data()
+
+features = tyro.extras.SubcommandApp()
+app.command(features, name="features", help="Feature extractors that scores are made with.")
+
+
+@features.command
+def train(
+    data: Annotated[Data, tyro.conf.arg(name="data")] = _DIGITS,
+    data_dir: str | None = None,
+) -> None:
+    """Train a small classifier on labelled pictures, for its features, and say how good it is.
+
+    It is kept in the user's cache, and used wherever these data are scored with the extractor
+    classifier.
+
+    Args:
+        data: What the pictures are.
+        data_dir: Where TFDS datasets are prepared.
+    """
+    from gan_jax.metrics import classifier
+
+    compilation.keep_compiled()
+    source = hold_out(load(data, conditional=True, data_dir=data_dir), data.held_out)[0]
+    _, accuracy = classifier.for_source(source)
+    print(
+        f"{data.source}: {accuracy:.2%} of {classifier.tested(source):,} pictures that it was not "
+        "trained on"
+    )
+
+
+def _open(directory: Path) -> Run:
+    """A run to be sampled. What is compiled for it is kept."""
+    run = Run.open(directory)
+    compilation.keep_compiled()
+    return run
+
+
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise InputError(f"cannot write to {out}: {error.strerror or error}") from error
+
+
+def main() -> None:
+    """Entry point of `gan-jax`."""
+    with errors_in_one_line():
+        app.cli(
+            prog="gan-jax",
+            description="What to do with a trained GAN. Runs are made by experiments/*.py.",
+        )

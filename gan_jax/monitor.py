@@ -1,0 +1,98 @@
+"""Follows the health of a run while it trains: measures, diagnoses, and keeps the history."""
+
+import functools
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax import build, signals
+from gan_jax.data import Source
+from gan_jax.data.feed import prepare
+from gan_jax.diagnosis import Diagnosis, diagnose
+from gan_jax.logs import Lines
+from gan_jax.objectives import Adversarial
+from gan_jax.runs import Run
+from gan_jax.state import TrainState
+
+
+class Monitor:
+    """The checks of a run that goes on from iteration `start`.
+
+    `held_out` are real examples that it does not train on, if there are any. If it `writes`, the
+    checks go to `health.jsonl`.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        training: Source,
+        held_out: Source | None,
+        objective: Adversarial,
+        *,
+        start: int,
+        writes: bool,
+    ):
+        self._sources, self._objective = (training, held_out), objective
+        self._labels = run.config.objective.conditional
+        self._key = jax.random.fold_in(jax.random.key(run.config.seed), build.CHECKS)
+        checks = run.health(until=start)
+        self.history = [{"iteration": check["iteration"], **check["signals"]} for check in checks]
+        """The signals of every check so far."""
+        self._shares = checks[-1]["shares"] if checks else None
+        self._lines = Lines(run.directory / "health.jsonl", start=start) if writes else None
+
+    @functools.cached_property
+    def _reference(self) -> tuple[signals.Reference, signals.Target]:
+        """Made at the first check: a run that is too short for one need not wait for it."""
+        training, held_out = self._sources
+        seen, seen_label = _read(training, self._labels)
+        if held_out is None:
+            return signals.make_reference(
+                _as_networks_see(seen), seen_label, None, None, signals.features_of(seen)
+            )
+        other, other_label = _read(held_out, self._labels)
+        return signals.make_reference(
+            _as_networks_see(seen),
+            seen_label,
+            _as_networks_see(other),
+            other_label,
+            signals.features_of(np.concatenate([seen, other])),
+        )
+
+    def measure(self, iteration: int, d: TrainState, g: TrainState) -> signals.Measured:
+        """Starts to measure; what it gives is on its way."""
+        key = jax.random.fold_in(self._key, iteration)
+        return signals.measure(d, g, self._reference[0], key, objective=self._objective)
+
+    def check(
+        self, iteration: int, measured: signals.Measured, averages: Mapping[str, float]
+    ) -> Diagnosis:
+        """Waits for what was measured, and diagnoses it together with what the steps measured on
+        average since the last check."""
+        values, self._shares = signals.finish(measured, self._reference[1], self._shares)
+        values |= averages
+        self.history.append({"iteration": iteration, **values})
+        diagnosis = diagnose(self.history)
+        if self._lines:
+            self._lines.write(iteration, signals=values, shares=self._shares, **diagnosis._asdict())
+        return diagnosis
+
+    def close(self) -> None:
+        if self._lines:
+            self._lines.close()
+
+
+def _read(source: Source, labels: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """Some examples, spread over the source, and their labels."""
+    n = source.description.examples
+    chosen = np.random.default_rng(0).permutation(n)[: signals.SAMPLE]
+    examples = [source.read(int(i)) for i in chosen]
+    label = np.array([y for _, y in examples], np.int32) if labels else None
+    return np.stack([x for x, _ in examples]), label
+
+
+def _as_networks_see(real: np.ndarray) -> np.ndarray:
+    batches = prepare({"real": jnp.asarray(real)}, None, flip=False, axis_name=None)
+    return np.asarray(batches["real"])

@@ -1,0 +1,171 @@
+"""Which curves a report shows, of one run and of groups of runs."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gan_jax.metrics.evaluation import HIGHER_IS_BETTER
+from gan_jax.report.charts import COLORS, DASHES, Chart, Line
+from gan_jax.report.groups import Group
+from gan_jax.report.history import Curve, History
+from gan_jax.report.states import Span
+
+
+class Panel(NamedTuple):
+    """A chart of several quantities of one run."""
+
+    title: str
+    about: str
+    names: dict[str, str]
+    """From the name in the log to the label on the page."""
+    log: bool = False
+    limits: tuple[float, float] | None = None
+    level: float | None = None
+
+
+_PANELS = (
+    Panel(
+        "Losses",
+        "What each network minimises. How low they are says little; that they stay bounded does.",
+        {"d/loss": "discriminator", "g/loss": "generator", "d/penalty": "penalty"},
+    ),
+    Panel(
+        "Discriminator's accuracy",
+        "On training batches. At ½ (dashed) it cannot tell real from generated.",
+        {"d/accuracy": "all", "d/accuracy_real": "on real", "d/accuracy_fake": "on generated"},
+        limits=(-0.03, 1.03),
+        level=0.5,
+    ),
+    Panel(
+        "Ranking (AUC)",
+        "How often a real example is rated above a generated one, and one trained on above one "
+        "held out. ½ (dashed) is chance.",
+        {
+            "auc": "training over generated",
+            "auc_held_out": "held out over generated",
+            "recognition": "training over held out",
+        },
+        limits=(-0.03, 1.03),
+        level=0.5,
+    ),
+    Panel(
+        "Logits",
+        "The discriminator's mean verdicts; only their distance matters.",
+        {"d/real_logit": "real", "d/fake_logit": "generated"},
+    ),
+    Panel(
+        "Gradient norms",
+        "Logarithmic.",
+        {"d/grad_norm": "discriminator", "g/grad_norm": "generator"},
+        log=True,
+    ),
+    Panel(
+        "Update ratios",
+        "Size of an update over size of the parameters; logarithmic.",
+        {"d/update_ratio": "discriminator", "g/update_ratio": "generator"},
+        log=True,
+    ),
+    Panel(
+        "Diversity",
+        "Spread of generated over that of real examples (1, dashed, is right); shares of real "
+        "clusters that are missing and of generated near-duplicates (0 is right).",
+        {"diversity": "diversity", "missing": "missing", "duplicates": "duplicates"},
+        level=1.0,
+    ),
+    Panel(
+        "Distance",
+        "Fréchet distance of simple features over the variance of real ones: 0 is perfect.",
+        {"distance": "distance"},
+        level=0.0,
+    ),
+    Panel(
+        "Feedback",
+        "How strongly the discriminator tells the generator where to go; logarithmic.",
+        {"feedback": "feedback"},
+        log=True,
+    ),
+    Panel(
+        "Movement",
+        "How much of what is generated changed since the check before, and how far the generator "
+        "is from its moving average.",
+        {"movement": "movement", "drift": "drift from average"},
+    ),
+)
+
+_COMPARED = {
+    "auc": Panel("Ranking (AUC)", "½ (dashed) is chance.", {}, limits=(-0.03, 1.03), level=0.5),
+    "distance": Panel("Distance", "0 is perfect.", {}, level=0.0),
+    "d/loss": Panel("Discriminator's loss", "", {}),
+    "g/loss": Panel("Generator's loss", "", {}),
+}
+
+
+def best(name: str, curve: Curve) -> int | None:
+    """Index of the best value of a score; None if none is finite."""
+    if not np.isfinite(curve.y).any():
+        return None
+    higher = name.partition("[")[0] in HIGHER_IS_BETTER
+    return int(np.nanargmax(curve.y) if higher else np.nanargmin(curve.y))
+
+
+def of_run(history: History, spans: list[Span]) -> list[Chart]:
+    """The charts of one run: those of which anything was logged, then one a score."""
+    marks = [rollback.iteration for rollback in history.rollbacks]
+    common = {"spans": spans, "marks": marks, "end": history.iterations}
+    charts = []
+    for panel in _PANELS:
+        lines = [
+            Line(label, history.curves[name], COLORS[i], DASHES[i])
+            for i, (name, label) in enumerate(panel.names.items())
+            if name in history.curves
+        ]
+        if lines:
+            title, about, _, *scale = panel
+            charts.append(Chart(title, lines, about, *scale, **common))
+    for name, curve in history.scores.items():
+        line = Line(name, curve, COLORS[0], best=best(name, curve))
+        charts.append(Chart(name, [line], _about_best(line), **common))
+    return charts
+
+
+def _about_best(line: Line) -> str:
+    if line.best is None:
+        return ""
+    x, y = line.curve.x[line.best], line.curve.y[line.best]
+    return f"Best (star): {y:.4g} at iteration {x:,}."
+
+
+def of_groups(groups: list[Group]) -> list[Chart]:
+    """The charts that compare groups of runs: a line each, and a band over its seeds."""
+    scores = dict.fromkeys(name for g in groups for h in g.histories for name in h.scores)
+    end = max(history.iterations for group in groups for history in group.histories)
+    charts = []
+    panels = _COMPARED | {name: Panel(name, "", {}) for name in scores}
+    for name, panel in panels.items():
+        lines = []
+        for i, group in enumerate(groups):
+            found = [c for h in group.histories if (c := (h.scores | h.curves).get(name))]
+            if found:
+                style = COLORS[i % len(COLORS)], DASHES[i // len(COLORS) % len(DASHES)]
+                lines.append(_spread(group.label, found, *style))
+        if lines:
+            title, about, _, *scale = panel
+            charts.append(Chart(title, lines, about, *scale, end=end))
+    return charts
+
+
+def _spread(label: str, curves: list[Curve], color: str, dashes: str) -> Line:
+    """The mean over curves and the range from the lowest to the highest, at each iteration over
+    those that got there."""
+    x = np.unique(np.concatenate([curve.x for curve in curves]))
+    values = np.full((len(curves), len(x)), np.nan)
+    for row, curve in zip(values, curves, strict=True):
+        row[np.searchsorted(x, curve.x)] = curve.y
+    n = np.isfinite(values).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        mean = np.nansum(values, axis=0) / np.where(n, n, np.nan)
+    if len(curves) == 1:
+        return Line(label, Curve(x, mean), color, dashes)
+    low = np.where(n, np.nanmin(np.where(np.isnan(values), np.inf, values), axis=0), np.nan)
+    high = np.where(n, np.nanmax(np.where(np.isnan(values), -np.inf, values), axis=0), np.nan)
+    return Line(label, Curve(x, mean), color, dashes, low, high)

@@ -1,0 +1,124 @@
+"""All that the page says of one run."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gan_jax.config import to_json
+from gan_jax.errors import InputError
+from gan_jax.report import curves, memory, pictures, states
+from gan_jax.report.charts import Chart
+from gan_jax.report.history import History, read
+from gan_jax.report.pictures import Picture, Samples
+from gan_jax.runs import Run
+
+
+@dataclass(frozen=True)
+class Page:
+    """One run. Where something is missing, a sentence says why."""
+
+    run: Run
+    history: History
+    spans: list[states.Span]
+    charts: list[Chart]
+    sheets: list[Picture]
+    samples: dict[str, Samples]
+    """Of the `best` checkpoint, if one is known, and of the `last`."""
+    samples_missing: str
+    neighbors: memory.Neighbors | None
+    neighbors_missing: str
+    """Empty for points, too, which need no neighbours to be compared."""
+    walks: Picture | None
+    brief: bool
+    """Whether it is one of several, and leaves out neighbours and walks."""
+
+    @property
+    def title(self) -> str:
+        """The run's name, and its directory's where that says more."""
+        name, directory = self.run.config.name, self.run.directory.resolve().name
+        return name if directory == name else f"{name} ({directory})"
+
+    @property
+    def state(self) -> states.State | None:
+        """At the last check."""
+        return self.spans[-1].state if self.spans else None
+
+    @property
+    def legend(self) -> list[states.State]:
+        """The states that occurred."""
+        return states.legend(self.spans)
+
+    @property
+    def data(self) -> str:
+        """What it was trained on, in words."""
+        data = self.run.data
+        shape = "×".join(map(str, data.shape))
+        classes = f", {data.num_classes} classes" if data.num_classes else ""
+        return f"{self.run.config.data.source}: {data.examples:,} examples of {shape}{classes}"
+
+    @property
+    def config(self) -> str:
+        return to_json(self.run.config)
+
+    @property
+    def description(self) -> str:
+        return to_json(self.run.data)
+
+
+def of_run(run: Run, data_dir: str | None, *, brief: bool) -> Page:
+    """Reads the logs of a run, and draws samples from its checkpoints."""
+    history = read(run)
+    spans = states.spans(history.checks)
+    real, real_missing = None, ""
+    is_points = len(run.data.shape) == 1
+    if is_points or not brief:
+        try:
+            real = memory.real_examples(run, data_dir)
+        except InputError as error:
+            real_missing = f"The real examples cannot be shown: {error}."
+    samples, missing = _samples(run, real if is_points else None, brief)
+    neighbors, walks, neighbors_missing = None, None, ""
+    if not (is_points or brief or missing):
+        shown = next(iter(samples.values()))  # the best ones, where these are known
+        walks = pictures.interpolation(run, shown.iteration)
+        neighbors_missing = real_missing
+        if real is not None:
+            try:
+                neighbors = memory.neighbors(shown.examples, real)
+            except InputError as error:
+                neighbors_missing = f"They cannot be compared: {error}."
+    return Page(
+        run=run,
+        history=history,
+        spans=spans,
+        charts=curves.of_run(history, spans),
+        sheets=pictures.sheets(run),
+        samples=samples,
+        samples_missing=missing,
+        neighbors=neighbors,
+        neighbors_missing=neighbors_missing,
+        walks=walks,
+        brief=brief,
+    )
+
+
+def _samples(run: Run, real: np.ndarray | None, brief: bool) -> tuple[dict[str, Samples], str]:
+    """Those of the best and the last checkpoint; or none, and why."""
+    try:
+        last = run.latest()
+        best = None if brief else run.best()
+        wanted = {"best": best.iteration} if best else {}
+        wanted["last"] = last
+        return {what: pictures.draw(run, i, real) for what, i in wanted.items()}, ""
+    except InputError as error:
+        return {}, f"There are no samples: {error}."
+
+
+def duration(seconds: float) -> str:
+    """In words, to two units at most."""
+    if seconds < 59.5:
+        return f"{seconds:.2g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

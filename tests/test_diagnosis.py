@@ -1,0 +1,156 @@
+"""What is said of histories written by hand."""
+
+import math
+
+import pytest
+
+from gan_jax.diagnosis import GOOD, STATES, WINDOW, diagnose
+
+HEALTHY = {
+    "auc": 0.6,
+    "auc_held_out": 0.59,
+    "recognition": 0.51,
+    "feedback": 0.5,
+    "diversity": 1.0,
+    "missing": 0.0,
+    "duplicates": 0.0,
+    "distance": 0.2,
+    "movement": 0.12,
+    "d/loss": 1.3,
+    "d/update_ratio": 0.01,
+    "g/update_ratio": 0.01,
+}
+
+
+def history(n=30, **signals):
+    """`n` checks. A signal is one number, or a list of the last ones, or a function of the check's
+    index."""
+    checks = []
+    for i in range(n):
+        check = {"iteration": 100 * (i + 1)} | HEALTHY | {"distance": 2 / (i + 2)}
+        for name, value in signals.items():
+            if callable(value):
+                check[name] = value(i)
+            elif isinstance(value, list):
+                back = n - i
+                check[name] = value[-back] if back <= len(value) else check[name]
+            else:
+                check[name] = value
+        checks.append(check)
+    return checks
+
+
+def state(**signals):
+    return diagnose(history(**signals)).state
+
+
+def test_a_run_that_gets_nearer_is_healthy():
+    found = diagnose(history())
+    assert found.state == "healthy"
+    assert not found.failing
+    assert found.suggestion == ""
+
+
+def test_converged():
+    assert state(n=60, distance=lambda i: 0.05 + 0.5**i) == "converged"
+    assert state(n=60, distance=0.4) == "healthy"  # stable and far away
+
+
+def test_d_overpowers_where_its_gradient_vanishes():
+    assert state(auc=0.999, feedback=lambda i: 0.7**i, distance=1.0) == "d_overpowers"
+
+
+def test_d_overpowers_where_the_generator_stays_far_away():
+    assert state(auc=0.999, distance=1.0) == "d_overpowers"
+
+
+def test_a_perfect_discriminator_is_healthy_while_the_generator_learns():
+    assert state(n=10, auc=1.0, distance=lambda i: 0.9**i) == "healthy"
+    assert state(auc=0.999, distance=0.2) == "healthy"
+
+
+def test_g_overpowers_where_fakes_are_rated_higher():
+    assert state(auc=0.02, distance=1.0) == "g_overpowers"
+
+
+def test_g_overpowers_where_the_discriminator_has_nothing_to_say():
+    assert state(auc=0.5, distance=1.0, feedback=1e-4) == "g_overpowers"
+
+
+@pytest.mark.parametrize("sign", [{"duplicates": 0.8}, {"diversity": 0.2}, {"missing": 0.5}])
+def test_mode_collapse(sign):
+    assert state(**sign, distance=0.4) == "mode_collapse"
+
+
+def test_untrained_generators_that_learn_have_not_collapsed():
+    assert state(n=6, duplicates=1.0, diversity=0.1, distance=lambda i: 0.9**i) == "healthy"
+
+
+def test_junk_feedback():
+    fallen = [0.2, 0.3, 0.4, 0.5, 0.5]
+    assert state(auc=0.5, distance=fallen) == "junk_feedback"
+    assert state(auc=0.9, distance=fallen) == "healthy"  # the discriminator still sees it
+
+
+def test_d_overfits():
+    found = diagnose(history(recognition=0.8))
+    assert found.state == "d_overfits"
+    assert "80%" in found.evidence
+
+
+def test_oscillating():
+    swings = {"auc": lambda i: 0.2 if i % 2 else 0.9, "movement": 0.8, "distance": 1.0}
+    assert state(**swings) == "oscillating"
+    assert state(**swings | {"movement": 0.1}) != "oscillating"
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        {"distance": [math.nan]},
+        {"feedback": 1e6},
+        {"d/loss": -1e6},
+        {"g/update_ratio": [2.0]},
+    ],
+)
+def test_diverged(sign):
+    assert state(**sign) == "diverged"
+
+
+def test_divergence_is_seen_at_the_first_check():
+    assert diagnose([{"iteration": 100, "auc": math.nan}]).state == "diverged"
+
+
+def test_it_is_too_early_to_tell_anything_else():
+    early = history(n=WINDOW - 1, auc=0.0, distance=5.0, duplicates=1.0)
+    assert diagnose(early).state == "healthy"
+    assert "early" in diagnose(early).evidence
+
+
+def test_signals_that_are_missing_are_evidence_of_nothing():
+    bare = [{"iteration": c["iteration"], "auc": 0.6, "distance": 0.3} for c in history()]
+    assert diagnose(bare).state == "healthy"
+
+
+def test_one_bad_check_is_no_failure():
+    for sign in ({"auc": [0.0]}, {"duplicates": [1.0]}, {"recognition": [0.9]}, {"auc": [1.0]}):
+        assert state(**sign) in GOOD
+
+
+def test_every_failure_comes_with_a_suggestion_and_reads_well():
+    seen = {}
+    for signals in (
+        {"auc": 0.999, "distance": 1.0},
+        {"auc": 0.02, "distance": 1.0},
+        {"missing": 0.5, "distance": 0.4},
+        {"auc": 0.5, "distance": [0.2, 0.3, 0.4, 0.5, 0.5]},
+        {"recognition": 0.8},
+        {"auc": lambda i: 0.2 if i % 2 else 0.9, "movement": 0.8, "distance": 1.0},
+        {"feedback": 1e6},
+    ):
+        found = diagnose(history(**signals))
+        seen[found.state] = found
+        assert found.failing
+        assert found.evidence.endswith(".")
+        assert found.suggestion.endswith(".")
+    assert set(seen) == set(STATES) - set(GOOD)

@@ -1,0 +1,219 @@
+"""What the loop does about the health and the scores of a run."""
+
+import dataclasses
+import json
+
+import pytest
+from helpers import assert_same, largest_difference
+
+import gan_jax
+from gan_jax import monitor
+from gan_jax.config import Config, Data, Evaluation, Network, Objective
+from gan_jax.diagnosis import Diagnosis
+from gan_jax.errors import FailedError, InputError
+from gan_jax.metrics.evaluation import Evaluator, Score
+from gan_jax.program import Pace
+from gan_jax.runs import Rollback, Run
+
+CONFIG = Config(
+    name="points",
+    iterations=12,
+    batch_size=16,
+    data=Data(source="ring"),
+    objective=Objective(latent_dim=2, r1=0.1),
+    generator=Network(kind="mlp", width=8, depth=2),
+    discriminator=Network(kind="mlp", width=8, depth=2),
+    evaluation=Evaluation(every=0),
+    check_every=2,
+    log_every=12,
+    sample_every=12,
+    checkpoint_every=4,
+)
+
+
+def changed(**fields) -> Config:
+    return dataclasses.replace(CONFIG, **fields)
+
+
+@pytest.fixture
+def diagnoses(monkeypatch):
+    """Lets a test say which iterations fail, once."""
+
+    def script(**states):
+        waiting = dict(states)
+
+        def diagnose(history):
+            state = waiting.pop(f"at_{history[-1]['iteration']}", "healthy")
+            return Diagnosis(state, "It was so decided.", "")
+
+        monkeypatch.setattr(monitor, "diagnose", diagnose)
+
+    return script
+
+
+@pytest.fixture
+def scores(monkeypatch):
+    """Lets a test say what successive evaluations give."""
+
+    def script(*values):
+        waiting = list(values)
+
+        def call(self, g):
+            return [Score("SWD", waiting.pop(0), "points, train, 10k/20")]
+
+        monkeypatch.setattr(Evaluator, "__call__", call)
+
+    return script
+
+
+def test_every_check_is_written_down(tmp_path, capsys, diagnoses):
+    diagnoses(at_8="mode_collapse")
+    gan_jax.train(CONFIG, out=tmp_path)
+    checks = Run.open(tmp_path).health()
+    assert [c["iteration"] for c in checks] == [2, 4, 6, 8, 10, 12]
+    assert [c["state"] for c in checks].index("mode_collapse") == 3
+    expected = {"auc", "auc_held_out", "feedback", "distance", "d/loss", "g/update_ratio"}
+    assert expected <= checks[0]["signals"].keys()
+    assert "movement" in checks[1]["signals"]
+    said = capsys.readouterr().out
+    assert "iteration 8: mode_collapse: It was so decided." in said
+    assert "iteration 10: healthy" in said
+
+
+def test_averages_are_over_the_iterations_since_the_last_check(tmp_path):
+    config = changed(iterations=4, check_every=4, log_every=1)
+    gan_jax.train(config, out=tmp_path)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    mean = sum(json.loads(line)["d/loss"] for line in lines) / 4
+    assert Run.open(tmp_path).health()[0]["signals"]["d/loss"] == pytest.approx(mean, rel=1e-6)
+
+
+def test_checks_change_nothing_that_is_trained(tmp_path):
+    with_checks = gan_jax.train(CONFIG, out=tmp_path / "a")
+    without = gan_jax.train(changed(check_every=100), out=tmp_path / "b")
+    assert_same(with_checks[:2], without[:2])
+
+
+def test_a_run_can_stop_at_a_failure(tmp_path, diagnoses):
+    diagnoses(at_8="d_overfits")
+    with pytest.raises(FailedError, match="iteration 8: d_overfits"):
+        gan_jax.train(changed(on_failure="stop"), out=tmp_path)
+    assert Run.open(tmp_path).kept() == [4]
+
+
+def test_a_rollback_goes_on_from_a_healthy_checkpoint_at_half_the_rates(tmp_path, diagnoses):
+    diagnoses(at_10="oscillating")
+    result = gan_jax.train(changed(on_failure="rollback"), out=tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    assert run.rollbacks() == [Rollback(iteration=10, to=4, state="oscillating")]
+    assert [c["iteration"] for c in run.health()] == [2, 4, 6, 8, 10, 12]
+    assert {c["state"] for c in run.health()} == {"healthy"}  # the failure did not happen again
+
+    # The same by hand: four iterations, then the rest at half the rates.
+    gan_jax.train(changed(iterations=4), out=tmp_path / "first")
+    half = {
+        name: dataclasses.replace(getattr(CONFIG, name), learning_rate=1e-4)
+        for name in ("d_optimizer", "g_optimizer")
+    }
+    by_hand = gan_jax.train(changed(**half), out=tmp_path / "first", fork=tmp_path / "fork")
+    assert_same(result[:2], by_hand[:2])
+
+
+def test_a_rolled_back_run_resumes_at_the_lower_rates(tmp_path, diagnoses):
+    diagnoses(at_10="oscillating")
+    config = changed(on_failure="rollback", iterations=10)
+    gan_jax.train(config, out=tmp_path / "run")
+    resumed = gan_jax.train(dataclasses.replace(config, iterations=12), out=tmp_path / "run")
+    diagnoses(at_10="oscillating")
+    whole = gan_jax.train(changed(on_failure="rollback"), out=tmp_path / "whole")
+    assert_same(resumed[:2], whole[:2])
+
+
+def test_after_three_rollbacks_it_stops(tmp_path, monkeypatch):
+    failed = Diagnosis("g_overpowers", "It never ends.", "")
+    monkeypatch.setattr(monitor, "diagnose", lambda history: failed)
+    with pytest.raises(FailedError, match="It never ends"):
+        gan_jax.train(changed(on_failure="rollback"), out=tmp_path)
+    assert [r.to for r in Run.open(tmp_path).rollbacks()] == [0, 0, 0]
+
+
+def test_balance_slows_the_player_that_is_ahead(tmp_path, monkeypatch):
+    monkeypatch.setattr("gan_jax.loop.pace", lambda history: Pace(d_every=4, g_every=1))
+    config = changed(balance=True, iterations=6, check_every=2)
+    result = gan_jax.train(config, out=tmp_path)
+    # Iterations 0 and 1 before the first check; of 2 … 5 the discriminator's turn is 4 alone.
+    assert int(result.d.step) == 3
+    assert int(result.g.step) == 6
+
+
+def test_balance_with_equal_turns_is_training_as_usual(tmp_path, monkeypatch):
+    monkeypatch.setattr("gan_jax.loop.pace", lambda history: Pace())
+    balanced = gan_jax.train(changed(balance=True), out=tmp_path / "a")
+    usual = gan_jax.train(CONFIG, out=tmp_path / "b")
+    assert largest_difference(balanced[:2], usual[:2]) < 1e-5
+
+
+def test_a_balanced_run_resumes_exactly(tmp_path, monkeypatch):
+    """The pace is a function of the checks, which a resumed run reads."""
+    # A band in which every check slows one of the players.
+    monkeypatch.setattr("gan_jax.balance.AHEAD", 0.5)
+    monkeypatch.setattr("gan_jax.balance.BEHIND", 0.5)
+    whole = gan_jax.train(changed(balance=True), out=tmp_path / "whole")
+    gan_jax.train(changed(balance=True, iterations=7), out=tmp_path / "cut")
+    resumed = gan_jax.train(changed(balance=True), out=tmp_path / "cut")
+    assert_same(whole[:2], resumed[:2])
+    assert min(int(whole.d.step), int(whole.g.step)) < 12  # somebody was slowed
+
+
+def test_the_best_checkpoint_is_kept(tmp_path, scores):
+    scores(5.0, 1.0, 3.0, float("nan"), 2.0, 4.0)
+    config = changed(evaluation=Evaluation(every=2), keep_last=1)
+    gan_jax.train(config, out=tmp_path)
+    run = Run.open(tmp_path)
+    assert run.best()._asdict() == {
+        "iteration": 4, "name": "SWD", "conventions": "points, train, 10k/20", "value": 1.0,
+    }  # fmt: skip
+    assert run.kept() == [12]
+    d, g = run.states(4)  # long after retention has dropped it
+    assert int(d.step) == int(g.step) == 4
+    lines = [json.loads(s) for s in (tmp_path / "evaluations.jsonl").read_text().splitlines()]
+    assert lines[1] == {
+        "iteration": 4, "conventions": "points, train, 10k/20", "scores": {"SWD": 1.0},
+    }  # fmt: skip
+
+
+def test_scores_of_other_conventions_do_not_compete(tmp_path, scores):
+    scores(1.0)
+    gan_jax.train(changed(iterations=4, evaluation=Evaluation(every=4)), out=tmp_path)
+    best = json.loads((tmp_path / "best.json").read_text()) | {"conventions": "points, test, 5/5"}
+    (tmp_path / "best.json").write_text(json.dumps(best))
+    scores(7.0)
+    gan_jax.train(changed(iterations=8, evaluation=Evaluation(every=8)), out=tmp_path)
+    assert Run.open(tmp_path).best().value == 7.0
+
+
+def test_evaluations_resume(tmp_path, scores):
+    config = changed(evaluation=Evaluation(every=2))
+    scores(*[5.0] * 6)
+    gan_jax.train(dataclasses.replace(config, iterations=6), out=tmp_path)
+    gan_jax.train(config, out=tmp_path)
+    lines = (tmp_path / "evaluations.jsonl").read_text().splitlines()
+    assert [json.loads(line)["iteration"] for line in lines] == [2, 4, 6, 8, 10, 12]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"evaluation": Evaluation(metrics=("is",))}, "classifier or inception"),
+        ({"evaluation": Evaluation(extractor="classifier")}, "pictures with labels"),
+        ({"evaluation": Evaluation(best="beauty")}, "none of the scores: SWD, modes"),
+        ({"evaluation": Evaluation(metrics=("charm",))}, "unknown evaluation.metrics"),
+        ({"on_failure": "panic"}, "unknown on_failure"),
+        ({"check_every": 0}, "check_every"),
+        ({"balance": True, "alternation": gan_jax.Alternation(2, 1)}, "leave alternation"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_starts(tmp_path, fields, says):
+    with pytest.raises(InputError, match=says):
+        gan_jax.train(changed(**fields), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
