@@ -1,7 +1,7 @@
 """How good the diagnosis is: runs that go wrong on purpose, and whether it says so.
 
-    python -m benchmarks.diagnosis collect --out DIR --data-dir TFDS
-    python -m benchmarks.diagnosis score --runs DIR
+    python -m benchmarks.diagnosis collect --data-dir TFDS
+    python -m benchmarks.diagnosis score
 
 `collect` plays every provocation with several seeds and writes each run's signals, one line a run;
 what is there already is not played again. `score` diagnoses them after the fact.
@@ -11,9 +11,10 @@ import dataclasses
 import gzip
 import json
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,16 +22,19 @@ import numpy as np
 import tyro
 from jax import lax
 
-from benchmarks.provocations import PROVOCATIONS, Blind, Provocation
+from benchmarks.provocations import GAMES, PROVOCATIONS, Blind, Provocation
 from gan_jax import build, signals
 from gan_jax.compilation import CompiledFast, keep_compiled
 from gan_jax.data import Order, load
 from gan_jax.data.feed import prepare
 from gan_jax.data.held_out import hold_out
+from gan_jax.diagnosis import GOOD, STATES, diagnose
 from gan_jax.state import TrainState
 from gan_jax.steps import alternate
 
 CHECKS = 50
+UNSEEN = 100  # the first number of the runs that no threshold was chosen on
+RESULTS = Path(__file__).parent / "results" / "diagnosis"
 
 app = tyro.extras.SubcommandApp()
 
@@ -145,12 +149,13 @@ def _played(directory: Path) -> Iterator[dict[str, Any]]:
 
 @app.command
 def collect(
-    out: Path,
+    out: Path = RESULTS,
     data_dir: str | None = None,
     part: int = 0,
     parts: int = 1,
     only: str = "",
     runs: int | None = None,
+    unseen: bool = False,
 ) -> None:
     """Play provocations, and write their signals.
 
@@ -161,6 +166,7 @@ def collect(
         parts: Of how many.
         only: Those whose state, name or game contains this.
         runs: Seeds of each, instead of its own number.
+        unseen: Not the runs that thresholds are chosen on, but as many others.
     """
     keep_compiled()
     out.mkdir(parents=True, exist_ok=True)
@@ -169,7 +175,8 @@ def collect(
         if i % parts != part or only not in f"{p.state} {p.name} {p.game}":
             continue
         game = None
-        for number in range(runs or p.runs):
+        first = UNSEEN if unseen else 0
+        for number in range(first, first + (runs or p.runs)):
             # Seeds differ between provocations, so that healthy beginnings do too.
             seed = zlib.crc32(f"{p.state} {p.name} {p.game}".encode()) % 10_000 * 100 + number
             if (p.state, p.name, p.game, seed) in done:
@@ -185,6 +192,86 @@ def collect(
                 file.write(json.dumps(record) + "\n")
             last = checks[-1]
             print(p.state, p.name, p.game, seed, {k: last[k] for k in list(last)[1:9]}, flush=True)
+
+
+class Verdict(NamedTuple):
+    """What was said of one run."""
+
+    state: str
+    """What was provoked."""
+    game: str
+    unseen: bool
+    said: str
+    """The first failure named; if none, what was said at the end."""
+    delay: float
+    """From the onset until it was, as a share of the run."""
+
+    @property
+    def right(self) -> bool:
+        """Healthy runs: nothing is wrong. Converged ones: that they have, at the end. Failures: the
+        first that is named is this one, within 20 % of the run after its onset."""
+        if self.state == "healthy":
+            return self.said in GOOD
+        return self.said == self.state and (self.state in GOOD or self.delay <= 0.2)
+
+
+def _onset(record: dict[str, Any]) -> float:
+    """When the failure began, as a share of the run: when it was provoked. Only knowing examples by
+    heart takes a while: it begins where `recognition` rises above 0.6 for good."""
+    if record["state"] != "d_overfits":
+        return record["onset"]
+    recognition = [check["recognition"] for check in record["checks"]]
+    unknown = [i for i, value in enumerate(recognition) if not value > 0.6]
+    return (unknown[-1] + 1 if unknown else 0) / len(recognition)
+
+
+def judge(record: dict[str, Any]) -> Verdict:
+    """Diagnoses a run check by check, as if it were going on."""
+    checks = record["checks"]
+    states = [diagnose(checks[: i + 1]).state for i in range(len(checks))]
+    failures = [i for i, state in enumerate(states) if state not in GOOD]
+    said = failures[0] if failures else len(checks) - 1
+    delay = (said + 1) / len(checks) - _onset(record)
+    return Verdict(
+        record["state"], record["game"], record["number"] >= UNSEEN, states[said], round(delay, 6)
+    )
+
+
+@app.command
+def score(runs: Path = RESULTS, misses: bool = False) -> None:
+    """Diagnose what was collected, and print how often that is right.
+
+    Args:
+        runs: Folder of the results.
+        misses: Also name what was said wrongly, of the runs that thresholds were chosen on.
+    """
+    wanted = {(p.state, p.name, p.game) for p in PROVOCATIONS}
+    verdicts = []
+    for record in _played(runs):
+        if (record["state"], record["name"], record["game"]) in wanted:
+            verdicts.append(judge(record))
+            if misses and not verdicts[-1].right and not verdicts[-1].unseen:
+                print(record["name"], verdicts[-1])
+    print("| provoked | runs used to choose | right | unseen runs | right | by game | instead |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for state in STATES:
+        mine = [v for v in verdicts if v.state == state]
+        seen, unseen = ([v for v in mine if v.unseen == u] for u in (False, True))
+        games = ", ".join(
+            f"{game} {_share([v for v in unseen if v.game == game])}"
+            for game in GAMES
+            if any(v.game == game for v in unseen)
+        )
+        wrong = Counter(v.said if v.said != state else "late" for v in unseen if not v.right)
+        instead = ", ".join(f"{n}× {said}" for said, n in wrong.most_common()) or "–"
+        print(
+            f"| `{state}` | {len(seen)} | {_share(seen)} | {len(unseen)} | **{_share(unseen)}** | "
+            f"{games} | {instead} |"
+        )
+
+
+def _share(verdicts: list[Verdict]) -> str:
+    return f"{sum(v.right for v in verdicts) / len(verdicts):.0%}" if verdicts else "–"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ by TFDS; the README says how to prepare it.
 """
 
 from gan_jax import cli
-from gan_jax.config import Config, Data, Network, Objective, Optimizer
+from gan_jax.config import Config, Data, Evaluation, Network, Objective, Optimizer
 
 ADAM = Optimizer(learning_rate=5e-4, options={"b1": 0.0, "b2": 0.99})
 
@@ -26,6 +26,8 @@ CONFIG = Config(
     discriminator=Network(width=64),
     g_optimizer=ADAM,
     d_optimizer=ADAM,
+    evaluation=Evaluation(every=5000),
+    check_every=500,
     log_every=100,
     sample_every=1000,
     checkpoint_every=1000,

@@ -8,7 +8,7 @@ about 63 % of the pairs at the end. The recipe is R3GAN's loss with a DCGAN's ne
 """
 
 from gan_jax import cli
-from gan_jax.config import Config, Data, Network, Objective, Optimizer
+from gan_jax.config import Config, Data, Evaluation, Network, Objective, Optimizer
 
 ADAM = Optimizer(learning_rate=1e-3, options={"b1": 0.0, "b2": 0.99})
 
@@ -24,6 +24,7 @@ CONFIG = Config(
     discriminator=Network(width=64),
     g_optimizer=ADAM,
     d_optimizer=ADAM,
+    evaluation=Evaluation(extractor="classifier"),
     log_every=100,
     sample_every=500,
     checkpoint_every=500,

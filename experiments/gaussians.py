@@ -11,7 +11,7 @@ within 3σ of a mode, with seed 0. The pictures show samples over real points.
 """
 
 from gan_jax import cli
-from gan_jax.config import Average, Config, Data, Network, Objective, Optimizer
+from gan_jax.config import Average, Config, Data, Evaluation, Network, Objective, Optimizer
 
 ITERATIONS = 30_000
 ADAM = Optimizer(
@@ -33,6 +33,8 @@ CONFIG = Config(
     g_optimizer=ADAM,
     d_optimizer=ADAM,
     average=Average(half_life=100_000),
+    evaluation=Evaluation(every=5000),
+    check_every=500,
     log_every=1000,
     sample_every=5000,
     checkpoint_every=5000,

@@ -9,7 +9,7 @@ networks.
 """
 
 from gan_jax import cli
-from gan_jax.config import Config, Data, Network, Objective, Optimizer
+from gan_jax.config import Config, Data, Evaluation, Network, Objective, Optimizer
 
 ADAM = Optimizer(learning_rate=5e-4, options={"b1": 0.0, "b2": 0.99})
 
@@ -25,6 +25,7 @@ CONFIG = Config(
     discriminator=Network(width=32),
     g_optimizer=ADAM,
     d_optimizer=ADAM,
+    evaluation=Evaluation(extractor="classifier"),
     log_every=100,
     sample_every=500,
     checkpoint_every=1000,

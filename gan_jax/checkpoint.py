@@ -1,5 +1,6 @@
 """Checkpoints: the two train states, kept by Orbax."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,11 @@ class Checkpoints:
     ):
         self.directory = directory.resolve()
         if read_only:
-            options = ocp.CheckpointManagerOptions(read_only=True)
+            # It warns of what was asked for.
+            logging.getLogger("absl").addFilter(_says_more_than_read_only)
+            options = ocp.CheckpointManagerOptions(
+                read_only=True, create=False, save_interval_steps=0
+            )
         else:
             options = ocp.CheckpointManagerOptions(
                 max_to_keep=keep_last, keep_period=keep_every, cleanup_tmp_directories=True
@@ -85,6 +90,10 @@ class Checkpoints:
         """Waits until what is being saved is on disk."""
         self._manager.wait_until_finished()
         self._manager.close()
+
+
+def _says_more_than_read_only(record: logging.LogRecord) -> bool:
+    return "Given directory is read only" not in record.getMessage()
 
 
 def _as_tree(d: TrainState, g: TrainState) -> dict[str, Any]:

@@ -91,6 +91,7 @@ done: {directory}
   samples           {last}
   curves            {directory / "metrics.jsonl"} (and TensorBoard events beside it){profile}
 what next:
+  how it went       {tool} report {directory}
   more samples      {tool} sample {directory} --n 64 --seed 1{conditional} --out more.png
   between samples   {tool} interpolate {directory} --out between.png
   train longer      the same command with --iterations {2 * config.iterations}""")

@@ -33,6 +33,7 @@ Metric = Literal[
 
 app = tyro.extras.SubcommandApp()
 
+Checkpoint = int | Literal["latest", "best"]
 RunArgument = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 
 
@@ -42,7 +43,7 @@ def sample(
     n: int = 64,
     seed: int = 0,
     label: int | None = None,
-    checkpoint: int | None = None,
+    checkpoint: Checkpoint = "latest",
     out: Path | None = None,
     format: Literal["png", "npz", "folder"] | None = None,
 ) -> None:
@@ -53,7 +54,7 @@ def sample(
         n: How many.
         seed: Which ones: the same seed gives the same samples.
         label: Class of all of them, for a conditional model. By default all classes in turn.
-        checkpoint: Iteration of the checkpoint to use, by default the latest.
+        checkpoint: Its iteration, or latest, or best.
         out: Where to write: a PNG file with all of them side by side, an .npz file with the arrays
             `images` (or `points`) and `labels`, or a folder of one PNG each. Default: samples.png.
         format: png, npz or folder, if the name does not tell.
@@ -66,7 +67,7 @@ def sample(
     if n < 1:
         raise InputError(f"--n is at least 1, not {n}")
     opened = _open(run)
-    samples = opened.sample(n, seed, label, checkpoint)
+    samples = opened.sample(n, seed, label, _iteration(opened, checkpoint))
     labels = opened.labels(n, label)
     with _writing(out):
         if kind == "npz":
@@ -96,7 +97,7 @@ def interpolate(
     steps: int = 10,
     seed: int = 0,
     label: int | None = None,
-    checkpoint: int | None = None,
+    checkpoint: Checkpoint = "latest",
     out: Path = Path("interpolation.png"),
 ) -> None:
     """Walk between random samples of a trained run, one walk a row.
@@ -107,12 +108,13 @@ def interpolate(
         steps: Samples on each, both ends included.
         seed: Which ones.
         label: Class of all of them, for a conditional model. By default all classes in turn.
-        checkpoint: Iteration of the checkpoint to use, by default the latest.
+        checkpoint: Its iteration, or latest, or best.
         out: The PNG file to write.
     """
     if paths < 1 or steps < 2:
         raise InputError("an interpolation takes at least 1 path of 2 steps")
-    walks = _open(run).interpolate(paths, steps, seed, label, checkpoint)
+    opened = _open(run)
+    walks = opened.interpolate(paths, steps, seed, label, _iteration(opened, checkpoint))
     flat = walks.reshape(paths * steps, *walks.shape[2:])
     with _writing(out):
         array = figures.sheet(flat, steps) if flat.ndim == 4 else figures.scatter(flat)
@@ -124,7 +126,7 @@ def interpolate(
 def evaluate(
     run: RunArgument,
     metrics: tuple[Metric, ...] = (),
-    checkpoint: int | Literal["latest", "best"] = "latest",
+    checkpoint: Checkpoint = "latest",
     n: int = 10_000,
     extractor: Literal["pixels", "classifier", "inception"] | None = None,
     weights: Path | None = None,
@@ -156,11 +158,7 @@ def evaluate(
 
     opened = _open(run)
     config, settings = opened.config, opened.config.evaluation
-    best = opened.best()
-    if checkpoint == "best" and best is None:
-        raise InputError(f"{run} has no best checkpoint: it was not evaluated while it trained")
-    iteration = best.iteration if checkpoint == "best" else checkpoint
-    _, g = opened.states(None if iteration == "latest" else iteration)
+    _, g = opened.states(_iteration(opened, checkpoint))
     trained_on = _real(opened, None, data_dir)
     evaluator = Evaluator(
         config,
@@ -242,6 +240,20 @@ def train(
         f"{data.source}: {accuracy:.2%} of {classifier.tested(source):,} pictures that it was not "
         "trained on"
     )
+
+
+def _iteration(run: Run, checkpoint: Checkpoint) -> int | None:
+    """Of a checkpoint; None is the latest."""
+    if checkpoint == "latest":
+        return None
+    if checkpoint != "best":
+        return checkpoint
+    best = run.best()
+    if best is None:
+        raise InputError(
+            f"{run.directory} has no best checkpoint: it was not evaluated while it trained"
+        )
+    return best.iteration
 
 
 def _open(directory: Path) -> Run:

@@ -38,6 +38,8 @@ STATES = (
 GOOD = ("healthy", "converged")
 
 WINDOW = 5  # checks
+_LEARNING = 8  # checks, before which a generator may look untrained
+_CONFIRMING = 2  # checks in a row that have to find a failure
 _SETTLED = 20  # checks, before which nothing is called converged
 _HUGE = 1e4
 _REPLACED = 0.3
@@ -45,17 +47,21 @@ _RECOGNIZED = 0.62
 _PERFECT = 0.97
 _VANISHED = 0.1
 _FAR = 0.5
-_FOOLED = 0.2
+_STUCK = 0.03
+_FOOLED = 0.1
 _CHANCE = 0.65
 _SILENT = 0.05
 _COPIES = 0.5
 _NARROW = 0.4
 _MISSING = 0.3
 _FALLEN = 0.1
-_HOPPING = 0.5
+_CHANGING = 0.5
+_HOPPING = 0.8
 _SWING = 0.15
-_NEAR = 0.15
+_ABOVE = 0.55
+_NEAR = 0.25
 _STABLE = 0.9
+_NOISE = 0.01
 _PROGRESS = 0.85
 
 History = Sequence[Mapping[str, float]]
@@ -112,7 +118,14 @@ def diagnose(history: History) -> Diagnosis:
     The first checks are too early to tell anything but divergence. Signals that a check lacks
     (there are no held-out examples, or the game has no such number) are evidence of nothing.
     """
-    state, evidence = _state(_Recent(history))
+    found = [_state(_Recent(history[: len(history) - back])) for back in range(_CONFIRMING)]
+    if found[0][0] in ("diverged", *GOOD):
+        state, evidence = found[0]
+    elif any(state in GOOD for state, _ in found):
+        state, evidence = "healthy", _standing(_Recent(history))
+    else:
+        # Signs of different failures come together; what causes the others comes first.
+        state, evidence = min(found, key=lambda pair: _ORDER.index(pair[0]))
     return Diagnosis(state, evidence, _SUGGESTIONS[state])
 
 
@@ -141,23 +154,17 @@ class _Recent:
 
 
 def _state(r: _Recent) -> tuple[str, str]:
-    """The first of these that the signals show, in this order: what makes others meaningless comes
-    first."""
-    for state, finding in (
-        ("diverged", _diverged),
-        ("d_overfits", _d_overfits),
-        ("oscillating", _oscillating),
-        ("d_overpowers", _d_overpowers),
-        ("g_overpowers", _g_overpowers),
-        ("mode_collapse", _mode_collapse),
-        ("junk_feedback", _junk_feedback),
-        ("converged", _converged),
-    ):
+    """The first of the findings that the signals show."""
+    for state, finding in _FINDINGS:
         if len(r) >= (1 if state == "diverged" else WINDOW) and (evidence := finding(r)):
             return state, evidence
+    return "healthy", _standing(r)
+
+
+def _standing(r: _Recent) -> str:
     if len(r) < WINDOW:
-        return "healthy", "It is too early to tell."
-    return "healthy", (
+        return "It is too early to tell."
+    return (
         f"The discriminator is right about {r.now('auc'):.0%} of pairs, and samples are at "
         f"distance {r.now('distance'):.2g} from real examples{', and nearing' * _nearing(r)}."
     )
@@ -178,10 +185,10 @@ def _diverged(r: _Recent) -> str:
 
 
 def _d_overfits(r: _Recent) -> str:
-    if r.now("recognition") > _RECOGNIZED:
+    if r.now("recognition", 3) > _RECOGNIZED:
         return (
             f"The discriminator rates a real example that it trained on above one it did not in "
-            f"{r.now('recognition'):.0%} of pairs."
+            f"{r.now('recognition', 3):.0%} of pairs."
         )
     return ""
 
@@ -191,34 +198,42 @@ def _d_overpowers(r: _Recent) -> str:
         return ""
     certain = f"The discriminator is right about {r.now('auc'):.1%} of pairs"
     peak = np.nanmax(r.all("feedback"))
-    if r.now("feedback") < _VANISHED * peak:
-        share = r.now("feedback") / peak
+    share = r.now("feedback", 3) / peak
+    if share < _VANISHED:
         return f"{certain}, and its gradient has shrunk to {share:.1g} of what it was."
-    if r.now("distance") > _FAR and not r.now("duplicates") > _COPIES:
+    stuck = r.now("g/update_ratio") < _STUCK * r.now("d/update_ratio")
+    if len(r) >= _LEARNING and r.now("distance") > _FAR and (stuck or not _collapsed(r)):
         return (
             f"{certain}, and samples stay at distance {r.now('distance'):.2g} from real examples."
         )
     return ""
 
 
-def _g_overpowers(r: _Recent) -> str:
-    if r.now("auc", 3) < _FOOLED and not _nearing(r):
+def _silent(r: _Recent) -> str:
+    says_nothing = r.now("feedback") < _SILENT * r.now("distance")
+    worst = np.min(r.all("auc")[-WINDOW:])
+    if worst < _CHANCE and r.now("distance") > _FAR and says_nothing:
+        return (
+            f"The discriminator gives no gradient and is right about no more than {worst:.0%} of "
+            f"pairs, with samples at distance {r.now('distance'):.2g} from real examples."
+        )
+    return ""
+
+
+def _fooled(r: _Recent) -> str:
+    if r.now("auc") < _FOOLED and not _nearing(r):
         return (
             f"The discriminator rates generated examples above real ones in "
-            f"{1 - r.now('auc', 3):.0%} of pairs."
-        )
-    says_nothing = r.now("feedback") < _SILENT * r.now("distance")
-    if r.now("auc") < _CHANCE and r.now("distance") > _FAR and says_nothing:
-        return (
-            f"The discriminator is right about {r.now('auc'):.0%} of pairs and gives no gradient, "
-            f"with samples at distance {r.now('distance'):.2g} from real examples."
+            f"{1 - r.now('auc'):.0%} of pairs."
         )
     return ""
 
 
 def _mode_collapse(r: _Recent) -> str:
-    if _nearing(r):
-        return ""
+    return "" if _nearing(r) or len(r) < _LEARNING else _collapsed(r)
+
+
+def _collapsed(r: _Recent) -> str:
     if r.now("duplicates") > _COPIES:
         return f"{r.now('duplicates'):.0%} of samples are near copies of others."
     if r.now("diversity") < _NARROW:
@@ -241,29 +256,32 @@ def _junk_feedback(r: _Recent) -> str:
 
 
 def _oscillating(r: _Recent) -> str:
-    judged = r.all("auc")[-WINDOW - 1 :]
+    judged, movement = r.all("auc")[-WINDOW - 1 :], r.now("movement")
     swing = np.median(np.abs(np.diff(judged)))
     low, high = np.min(judged), np.max(judged)
-    if swing > _SWING and low < 0.5 < high and r.now("movement") > _HOPPING:
+    if swing > _SWING and low < 1 - _ABOVE and high > _ABOVE and movement > _CHANGING:
         return (
             f"The discriminator swings between {low:.0%} and {high:.0%}, and from one check to the "
-            f"next {r.now('movement'):.0%} of what the generator makes changes."
+            f"next {movement:.0%} of what the generator makes changes."
+        )
+    if movement > _HOPPING and r.now("diversity") < _NARROW:
+        return (
+            f"Samples are much alike ({r.now('diversity'):.0%} of the variation of real examples), "
+            f"and others at every check."
         )
     return ""
 
 
 def _converged(r: _Recent) -> str:
-    if len(r) < _SETTLED or not abs(r.now("auc") - 0.5) < _CHANCE - 0.5:
+    half = _SETTLED // 2
+    if len(r) < _SETTLED or not abs(r.now("auc", half) - 0.5) < _CHANCE - 0.5:
         return ""
     distance = r.smooth("distance")
-    now, before = (
-        np.median(distance[-_SETTLED // 2 :]),
-        np.median(distance[-_SETTLED : -_SETTLED // 2]),
-    )
-    if now < _NEAR and now > _STABLE * before:
+    now, before = np.median(distance[-half:]), np.median(distance[-_SETTLED:-half])
+    if now < _NEAR and now > _STABLE * before - _NOISE:
         return (
-            f"The discriminator is right about {r.now('auc'):.0%} of pairs, and samples stay at "
-            f"distance {now:.2g} from real examples."
+            f"The discriminator is right about {r.now('auc', half):.0%} of pairs, and samples stay "
+            f"at distance {now:.2g} from real examples."
         )
     return ""
 
@@ -272,3 +290,18 @@ def _nearing(r: _Recent) -> bool:
     """Whether samples get nearer to real examples."""
     distance = r.smooth("distance")
     return bool(distance[-1] < _PROGRESS * distance[-WINDOW])
+
+
+# What makes others meaningless, or brings them about, comes first.
+_FINDINGS = (
+    ("diverged", _diverged),
+    ("d_overfits", _d_overfits),
+    ("g_overpowers", _silent),
+    ("oscillating", _oscillating),
+    ("d_overpowers", _d_overpowers),
+    ("junk_feedback", _junk_feedback),
+    ("g_overpowers", _fooled),
+    ("mode_collapse", _mode_collapse),
+    ("converged", _converged),
+)
+_ORDER = [state for state, _ in _FINDINGS]

@@ -47,9 +47,7 @@ def trained(digits):
 
 def evaluate(generator, source, metrics, *, config=DIGITS, extractor=None, samples=300, **options):
     extractor = extractor or make_extractor("pixels", config.data, source)
-    evaluator = Evaluator(
-        config, source, metrics, extractor=extractor, samples=samples, **options
-    )
+    evaluator = Evaluator(config, source, metrics, extractor=extractor, samples=samples, **options)
     return {score.name: score for score in evaluator(generator)}
 
 
@@ -94,9 +92,7 @@ def test_every_metric_of_a_conditional_model(generator, digits, trained, monkeyp
                "ppl", "cas", "modes")  # fmt: skip
     extractor = trained[0].extractor("digits-cnn")
     scores = evaluate(generator, digits, metrics, extractor=extractor)
-    assert evaluation.score_names(metrics) == [*scores][:-3] + [
-        "modes", "high quality", "KL(fake‖real)", "KL(real‖fake)",
-    ]  # fmt: skip
+    assert [*scores] == [n for n in evaluation.score_names(metrics) if n != "high quality"]
     assert 1 <= scores["IS"].value <= 10
     assert scores["CAS"].value > 0.97  # of the classifier that stands in here
 

@@ -76,7 +76,7 @@ def test_ties_count_half():
 def test_recognition_of_training_points():
     # It knows by heart that its training points lie on the right half of the plane.
     values, _ = measure(
-        right, generator_of(ring(N)), seen=ring(2048) + [3, 0], held_out=ring(N, seed=1)
+        right, generator_of(ring(N)), seen=ring(2048) + np.array([3, 0]), held_out=ring(N, seed=1)
     )
     assert values["recognition"] == 1
 

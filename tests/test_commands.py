@@ -1,0 +1,107 @@
+"""`gan-jax evaluate`, `features` and `report`, as they are typed."""
+
+import dataclasses
+import sys
+
+import pytest
+
+import gan_jax
+from gan_jax import commands
+from gan_jax.config import Config, Data, Evaluation, Network, Objective
+from gan_jax.metrics import classifier
+from gan_jax.runs import Run
+
+
+@pytest.fixture
+def gan_jax_command(monkeypatch, capsys):
+    """Runs `gan-jax` with arguments, in this process; returns its output and its errors."""
+
+    def run(*arguments) -> tuple[str, str]:
+        monkeypatch.setattr(sys, "argv", ["gan-jax", *map(str, arguments)])
+        try:
+            commands.main()
+        except SystemExit as end:
+            assert end.code == 2, "only bad input ends like this"
+        printed = capsys.readouterr()
+        return printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A small run with a best checkpoint that is not the latest."""
+    config = Config(
+        name="digits",
+        iterations=3,
+        batch_size=8,
+        data=Data(source="digits"),
+        objective=Objective(latent_dim=4, conditional=True),
+        generator=Network(width=2),
+        discriminator=Network(width=2),
+        evaluation=Evaluation(every=2, samples=100),
+    )
+    out = tmp_path_factory.mktemp("digits")
+    gan_jax.train(config, out=out)
+    return out
+
+
+def test_evaluate_is_what_was_scored_in_training(digits, gan_jax_command):
+    best = Run.open(digits).best()
+    assert best.iteration == 2
+    out, _ = gan_jax_command("evaluate", digits, "--checkpoint", "best", "--n", 100)
+    assert f"FID[{best.conventions}] {best.value:.4g}" in out.splitlines()
+    assert [line.partition("[")[0] for line in out.splitlines()] == [
+        "FID", "precision", "recall", "density", "coverage",
+    ]  # fmt: skip
+
+
+def test_evaluate_says_what_metrics_there_are(digits, gan_jax_command):
+    out, _ = gan_jax_command("evaluate", digits, "--metrics", "swd", "ms_ssim", "--n", 50)
+    assert out.startswith("SWD[pixels-pca64, train, 1.62k/50] ")
+    assert "\nMS-SSIM[pixels-pca64, train, 50] " in out
+    _, error = gan_jax_command("evaluate", digits, "--metrics", "is", "--n", 50)
+    assert error == "error: the metric is needs the extractor classifier or inception\n"
+
+
+def test_a_classifier_can_be_trained_ahead_and_is_then_used(digits, gan_jax_command, monkeypatch):
+    calls = []
+    original = classifier.fit
+
+    def fit(*arguments):
+        calls.append(1)
+        return original(*arguments, updates=200)
+
+    monkeypatch.setattr(classifier, "fit", fit)
+    out, _ = gan_jax_command("features", "train", "--data.source", "digits")
+    assert "% of 323 pictures that it was not trained on" in out
+    out, _ = gan_jax_command(
+        "evaluate", digits, "--extractor", "classifier", "--metrics", "is", "--n", 50
+    )
+    assert out.startswith("IS[digits-cnn, train, 50] ")
+    assert len(calls) == 1
+
+
+def test_the_best_checkpoint_can_be_sampled(digits, gan_jax_command, tmp_path):
+    out, _ = gan_jax_command("sample", digits, "--checkpoint", "best", "--out", tmp_path / "b.png")
+    assert "64 samples" in out
+
+
+def test_without_a_best_checkpoint_there_is_none(digits, gan_jax_command, tmp_path):
+    config = dataclasses.replace(
+        Run.open(digits).config, iterations=1, evaluation=Evaluation(every=0)
+    )
+    gan_jax.train(config, out=tmp_path / "run")
+    _, error = gan_jax_command("evaluate", tmp_path / "run", "--checkpoint", "best")
+    assert "has no best checkpoint" in error
+
+
+def test_report_in_one_command(digits, gan_jax_command):
+    out, _ = gan_jax_command("report", digits)
+    assert out == f"report: {digits / 'report.html'}\n"
+    assert "digits" in (digits / "report.html").read_text()
+
+
+def test_report_of_no_run(gan_jax_command):
+    _, error = gan_jax_command("report", "/nowhere")
+    assert "holds no run" in error
