@@ -19,7 +19,7 @@ from gan_jax import losses, networks, regularizers
 from gan_jax.compilation import CompiledFast
 from gan_jax.data import Description, Examples, Order, make_feed
 from gan_jax.networks import layers
-from gan_jax.program import axis_indices, make_program, replicate
+from gan_jax.program import Pace, axis_indices, make_program, replicate
 from gan_jax.steps import Alternation, alternate
 
 
@@ -138,7 +138,8 @@ class Game:
         stop = np.zeros(jax.local_device_count(), np.int32)
         rows = self.feed.rows(self.iteration, count)
         start, number = np.int32(self.iteration), np.int32(count)
-        return self.d, self.g, self.resident, rows, stop, start, number, jax.random.key(1)
+        pace = Pace(np.int32(1), np.int32(1))
+        return self.d, self.g, self.resident, rows, stop, start, number, jax.random.key(1), pace
 
     def run(self, iterations: int) -> float:
         """Seconds for this many."""

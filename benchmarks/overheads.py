@@ -28,6 +28,7 @@ from PIL import Image
 from benchmarks import jax_side
 from benchmarks.throughput import environment
 from benchmarks.workloads import WORKLOADS
+from experiments import digits
 from gan_jax.compilation import CompiledFast
 from gan_jax.config import Config, Data, Network, Objective
 from gan_jax.data.feed import prepare
@@ -105,13 +106,39 @@ def _like_dcgan32(data: Data) -> Config:
     )
 
 
-def _trained(config: Config) -> float:
-    """Seconds from the first log entry to the last."""
+def health(turns: int) -> dict[str, float]:
+    """Checks and evaluations at their default intervals: `experiments/digits.py` with both, with
+    one, and with neither."""
+    never = 10**9
+    config = dataclasses.replace(
+        digits.CONFIG, iterations=4000, log_every=1000, sample_every=never, checkpoint_every=never
+    )
+    unscored = dataclasses.replace(
+        config, evaluation=dataclasses.replace(config.evaluation, every=0)
+    )
+    neither = dataclasses.replace(unscored, check_every=never)
+    found = in_turns(
+        {
+            # From the second entry on: before it, all is compiled.
+            "both": lambda: _trained(config, since=1) / 2000,
+            "checks": lambda: _trained(unscored, since=1) / 2000,
+            "neither": lambda: _trained(neither, since=1) / 2000,
+        },
+        turns,
+    )
+    return found | {
+        "share_of_evaluation": (found["both"] - found["checks"]) / found["neither"],
+        "share_of_checks": found["checks"] / found["neither"] - 1,
+    }
+
+
+def _trained(config: Config, since: int = 0) -> float:
+    """Seconds from the first log entry, or a later one, to the last."""
     with tempfile.TemporaryDirectory() as directory:
         with contextlib.redirect_stdout(io.StringIO()):
             train(config, out=Path(directory) / "run")
         lines = (Path(directory) / "run" / "metrics.jsonl").read_text().splitlines()
-    first, last = json.loads(lines[0]), json.loads(lines[-1])
+    first, last = json.loads(lines[since]), json.loads(lines[-1])
     return last["seconds"] - first["seconds"]
 
 
@@ -210,7 +237,8 @@ def start(turns: int) -> dict[str, float]:
 
 
 MEASUREMENTS = {
-    "host": host, "stream": stream, "resident": resident, "seeds": seeds, "start": start
+    "host": host, "stream": stream, "resident": resident, "seeds": seeds, "start": start,
+    "health": health,
 }  # fmt: skip
 
 

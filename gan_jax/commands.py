@@ -12,24 +12,14 @@ import tyro
 
 from gan_jax import compilation, figures
 from gan_jax.cli import errors_in_one_line
-from gan_jax.config import Data
+from gan_jax.config import EXTRACTORS, METRICS, Data
 from gan_jax.data import Source, load
 from gan_jax.data.held_out import hold_out
 from gan_jax.errors import InputError
 from gan_jax.runs import Run
 
-Metric = Literal[
-    "fid",
-    "kid",
-    "is",
-    "precision_recall",
-    "density_coverage",
-    "swd",
-    "ms_ssim",
-    "ppl",
-    "cas",
-    "modes",
-]
+Metric = Literal[METRICS]
+ExtractorName = Literal[EXTRACTORS]
 
 app = tyro.extras.SubcommandApp()
 
@@ -128,7 +118,7 @@ def evaluate(
     metrics: tuple[Metric, ...] = (),
     checkpoint: Checkpoint = "latest",
     n: int = 10_000,
-    extractor: Literal["pixels", "classifier", "inception"] | None = None,
+    extractor: ExtractorName | None = None,
     weights: Path | None = None,
     split: str | None = None,
     data_dir: str | None = None,

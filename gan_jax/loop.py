@@ -96,7 +96,7 @@ def train(
         try:
             return session.train()
         except (FailedError, DivergedError) as failure:
-            if config.on_failure != "rollback" or len(run.rollbacks()) == _ROLLBACKS:
+            if config.on_failure != "rollback" or session.rollbacks == _ROLLBACKS:
                 raise
             _roll_back(run, session, failure)
 
@@ -143,7 +143,8 @@ class _Session:
 
     def __init__(self, plan: start.Plan, run: Run, *, profile: bool):
         self.plan, self.run = plan, run
-        self.config = build.slowed(plan.config, 0.5 ** len(run.rollbacks()))
+        self.rollbacks = len(run.rollbacks())
+        self.config = build.slowed(plan.config, 0.5**self.rollbacks)
         self.data, self.source = plan.data, plan.source
         self.like = jax.eval_shape(lambda: build.states(self.config, self.data))
         self.objective = build.objective(self.config)
@@ -264,19 +265,16 @@ class _Session:
                 flying.pictures = self._pictures(g)
             if iteration % config.check_every == 0 and self._checks():
                 flying.measured = self.monitor.measure(iteration, d, g)
-                if config.balance:  # what was measured decides about the next call
-                    stopped |= self._report(flying)
-                    flying = None
-            if self._evaluates(iteration):
-                if flying is not None:
-                    stopped |= self._report(flying)
-                    flying = None
+            scores = bool(config.evaluation.every) and iteration % config.evaluation.every == 0
+            saves = iteration % config.checkpoint_every == 0
+            if scores or saves or (config.balance and flying.measured is not None):
+                # Nothing is scored or saved before it is known to be finite; and when balanced,
+                # what was measured decides about the next call.
+                stopped |= self._report(flying)
+                flying = None
+            if scores:
                 self._evaluate(iteration, d, g)
-            if iteration % config.checkpoint_every == 0:
-                # Nothing is saved before it is known to be finite.
-                if flying is not None:
-                    stopped |= self._report(flying)
-                    flying = None
+            if saves:
                 self.checkpoints.save(iteration, d, g)
                 saved = iteration
         if flying is not None:
@@ -404,10 +402,6 @@ class _Session:
                 self.pace = pace(self.monitor.history)
         if failing and self.config.on_failure != "warn":
             raise FailedError(f"stopped at iteration {iteration:,}: {found}")
-
-    def _evaluates(self, iteration: int) -> bool:
-        every = self.config.evaluation.every
-        return bool(every) and iteration % every == 0
 
     def _evaluate(self, iteration: int, d: TrainState, g: TrainState) -> None:
         """Scores the generator, and keeps it if it is the best so far."""
