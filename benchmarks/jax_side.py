@@ -129,7 +129,7 @@ class Game:
         self.d, self.g = replicate(jax.jit(functools.partial(states, w))())
         self.resident = replicate(self.feed.resident)
         self.iteration = 0
-        self.program = make_program(objective(w), self.feed, self.alternation, flip=False)
+        self.program = make_program(objective(w), self.feed.select, self.alternation, flip=False)
         began = time.perf_counter()
         self.d, self.g, _ = jax.block_until_ready(self.program(*self._arguments(0)))
         self.compile_seconds = time.perf_counter() - began

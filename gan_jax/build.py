@@ -1,19 +1,43 @@
-"""From a configuration to the objects it describes."""
+"""From a configuration to the objects it describes.
+
+Equal configurations, whatever their seeds, give the same objects: what was compiled for one run
+then serves the next one in this process.
+"""
 
 import dataclasses
+import functools
 import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Key
 
 from gan_jax import losses, networks, regularizers
-from gan_jax.config import Config, Network, Optimizer
+from gan_jax.config import Config, Network, Optimizer, essence, to_json
 from gan_jax.data.sources import Description
 from gan_jax.ema import EMA
 from gan_jax.errors import InputError
 from gan_jax.objectives import Adversarial
 from gan_jax.state import TrainState, create_train_states
+
+T = TypeVar("T")
+
+
+def _once(function: Callable[..., T]) -> Callable[..., T]:
+    """Remembers what a function of dataclasses gave, by their contents."""
+    known: dict[tuple[str, ...], T] = {}
+
+    @functools.wraps(function)
+    def remembering(*arguments: Any) -> T:
+        key = tuple(to_json(argument) for argument in arguments)
+        if key not in known:
+            known[key] = function(*arguments)
+        return known[key]
+
+    return remembering
 
 
 def objective(config: Config) -> Adversarial:
@@ -44,6 +68,11 @@ def objective(config: Config) -> Adversarial:
 
 def generator(config: Config, data: Description):
     """A Linen module that makes examples of the data's shape."""
+    return _generator(essence(config), data)
+
+
+@_once
+def _generator(config: Config, data: Description):
     network, options = config.generator, _options(config, config.generator, data)
     if network.kind == "mlp":
         return networks.mlp.Generator(features=data.shape[0], depth=network.depth, **options)
@@ -54,6 +83,11 @@ def generator(config: Config, data: Description):
 
 def discriminator(config: Config, data: Description):
     """A Linen module that judges examples of the data's shape."""
+    return _discriminator(essence(config), data)
+
+
+@_once
+def _discriminator(config: Config, data: Description):
     network, options = config.discriminator, _options(config, config.discriminator, data)
     if network.kind == "mlp":
         return networks.mlp.Discriminator(depth=network.depth, **options)
@@ -94,6 +128,7 @@ def slowed(config: Config, factor: float) -> Config:
     )
 
 
+@_once
 def optimizer(config: Optimizer) -> optax.GradientTransformation:
     """The optax transformation of one network.
 
@@ -126,18 +161,29 @@ def states(config: Config, data: Description) -> tuple[TrainState, TrainState]:
 
     Traceable: `jax.eval_shape` gives the shapes without computing anything.
     """
-    batch = {"real": jnp.zeros((1, *data.shape), jnp.float32)}
-    if config.objective.conditional:
-        batch["label"] = jnp.zeros((1,), jnp.int32)
-    return create_train_states(
-        jax.random.fold_in(jax.random.key(config.seed), INITIALIZATION),
-        generator=generator(config, data),
-        discriminator=discriminator(config, data),
-        objective=objective(config),
-        batch=batch,
-        d_tx=optimizer(config.d_optimizer),
-        g_tx=optimizer(config.g_optimizer),
-    )
+    key = jax.random.fold_in(jax.random.key(config.seed), INITIALIZATION)
+    return _creation(essence(config), data)(key)
+
+
+@_once
+def _creation(config: Config, data: Description) -> Callable[..., Any]:
+    """From a key to both players, compiled."""
+
+    def create(key: Key[Array, ""]) -> tuple[TrainState, TrainState]:
+        batch = {"real": jnp.zeros((1, *data.shape), jnp.float32)}
+        if config.objective.conditional:
+            batch["label"] = jnp.zeros((1,), jnp.int32)
+        return create_train_states(
+            key,
+            generator=generator(config, data),
+            discriminator=discriminator(config, data),
+            objective=objective(config),
+            batch=batch,
+            d_tx=optimizer(config.d_optimizer),
+            g_tx=optimizer(config.g_optimizer),
+        )
+
+    return jax.jit(create)
 
 
 # The streams of a run, each folded into the root key of its seed.

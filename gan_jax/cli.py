@@ -109,7 +109,7 @@ def _dry_run(launch: Launch) -> None:
     config = launch.config
     config.validate()
     start.check_devices(config)
-    data = load(
+    source = load(
         config.data,
         seed=config.seed,
         conditional=config.objective.conditional,
@@ -117,12 +117,15 @@ def _dry_run(launch: Launch) -> None:
         skip_bad_images=launch.skip_bad_images,
         budget_bytes=0,
     )
-    data = hold_out(data, config.data.held_out)[0].description
+    data = hold_out(source, config.data.held_out)[0].description
     start.check_data(config, data)
     d, g = jax.eval_shape(lambda: build.states(config, data))
     print(to_json(config), end="")
     shape = "×".join(map(str, data.shape))
-    print(f"data: {data.examples:,} examples of {shape}, {data.num_classes or 'no'} classes")
+    print(
+        f"data: {data.examples:,} examples of {shape}, {data.num_classes or 'no'} classes; "
+        f"{source.description.examples - data.examples:,} more held out"
+    )
     for name, state in (("generator", g), ("discriminator", d)):
         size = sum(math.prod(x.shape) for x in jax.tree.leaves(state.params))
         print(f"{name}: {size:,} parameters")

@@ -298,13 +298,23 @@ NOT_PART_OF_TRAINING = {
 """Fields that may differ when a run is resumed: they do not change what is trained."""
 
 
+def essence(config: Config) -> Config:
+    """What programs are compiled for: the configuration without its seed, and without the fields
+    that are no part of training."""
+    plain = Config()
+    names = {name.partition(".")[0] for name in NOT_PART_OF_TRAINING | {"seed"}}
+    names -= {"data"}
+    return dataclasses.replace(config, **{name: getattr(plain, name) for name in names})
+
+
 def differences(old: Config, new: Config) -> list[str]:
     """Fields that change the training and differ, as `field: old → new`."""
     before, after = _flat(to_dict(old)), _flat(to_dict(new))
+    free = NOT_PART_OF_TRAINING - ({"check_every"} if new.balance else set())
     return [
         f"{name}: {before.get(name)} → {after.get(name)}"
         for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name) and name not in NOT_PART_OF_TRAINING
+        if before.get(name) != after.get(name) and name not in free
     ]
 
 

@@ -6,7 +6,6 @@ runs.
 
 import contextlib
 import dataclasses
-import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from jax.experimental import multihost_utils
 
 from gan_jax import build, diagnosis, figures, sampling, start
 from gan_jax.balance import pace
-from gan_jax.config import Config
+from gan_jax.config import Config, essence
 from gan_jax.data import Description, Feed, Order, make_feed
 from gan_jax.diagnosis import Diagnosis
 from gan_jax.errors import DivergedError, FailedError, InputError
@@ -35,6 +34,9 @@ from gan_jax.steps import Alternation
 
 _TRACED = 10  # iterations
 _ROLLBACKS = 3
+_KEPT = 8  # programs
+
+_programs: dict[tuple[str, ...], Callable] = {}
 _PLAYERS = {"d": "discriminator", "g": "generator"}
 
 
@@ -153,7 +155,6 @@ class _Session:
         self.key = jax.random.fold_in(jax.random.key(self.config.seed), build.TRAINING)
         self.interruption = Interruption()
         self.profile = profile
-        self._programs: dict[Alternation, Callable] = {}
         self.state = "healthy"
         self.reached = 0
 
@@ -193,8 +194,7 @@ class _Session:
         origin = self.run.origin()
         if origin is not None:
             return origin.iteration, *Run.open(origin.directory).states(origin.iteration, self.like)
-        initial = jax.jit(functools.partial(build.states, self.config, self.data))
-        return 0, *jax.tree.map(np.asarray, initial())
+        return 0, *jax.tree.map(np.asarray, build.states(self.config, self.data))
 
     def _make_feed(self) -> Feed:
         config = self.config
@@ -214,8 +214,10 @@ class _Session:
             return
         data, directory = self.data, self.run.directory
         shape = "×".join(map(str, data.shape))
+        kept = self.plan.held_out
+        others = f" ({kept.description.examples:,} more held out)" if kept else ""
         self.log.say(
-            f"{self.config.name}: {data.examples:,} examples of {shape} on "
+            f"{self.config.name}: {data.examples:,} examples of {shape}{others} on "
             f"{jax.device_count()} {jax.default_backend().upper()} device(s), in {directory}"
         )
         if self.source.skipped:
@@ -302,21 +304,31 @@ class _Session:
         return self.interruption.asked and jax.process_count() == 1
 
     def _call(self, d: TrainState, g: TrainState, start: int, count: int):
-        turn = self.config.alternation.turn(self._epoch(start))
-        if turn not in self._programs:
-            self._programs[turn] = make_program(
-                self.objective,
-                self.feed,
-                turn,
-                flip=self.config.data.flip,
-                paced=self.config.balance,
-            )
+        program = self._program(self.config.alternation.turn(self._epoch(start)))
         stop = np.full(jax.local_device_count(), self.interruption.asked, np.int32)
         rows = self.feed.rows(start, count)
-        return self._programs[turn](
+        return program(
             d, g, self.resident, rows, stop, np.int32(start), np.int32(count), self.key,
             Pace(*map(np.int32, self.pace)),
         )  # fmt: skip
+
+    def _program(self, turn: Alternation) -> Callable:
+        """The program of this turn: the one of an earlier run in this process, if it was the same
+        but for its seed."""
+        config = self.config
+        key = (essence(config), self.data, type(self.feed), self.feed.capacity, turn)
+        key = tuple(map(repr, key))
+        if key not in _programs:
+            while len(_programs) >= _KEPT:
+                del _programs[next(iter(_programs))]
+            _programs[key] = make_program(
+                self.objective,
+                self.feed.select,
+                turn,
+                flip=config.data.flip,
+                paced=config.balance,
+            )
+        return _programs[key]
 
     def _epoch(self, iteration: int) -> int:
         return self.order.epoch(iteration * self.config.alternation.batches)

@@ -17,7 +17,6 @@ from jax import lax
 from jaxtyping import PyTree
 
 from gan_jax.compilation import CompiledFast
-from gan_jax.data import Feed
 from gan_jax.data.feed import prepare
 from gan_jax.state import TrainState
 from gan_jax.steps import Alternation, alternate
@@ -74,12 +73,13 @@ class Pace(NamedTuple):
 
 
 def make_program(
-    objective: Any, feed: Feed, alternation: Alternation, *, flip: bool, paced: bool = False
+    objective: Any, select: Callable, alternation: Alternation, *, flip: bool, paced: bool = False
 ) -> Callable[..., tuple[TrainState, TrainState, Tally]]:
     """The training program over all devices, compiled when it is first called.
 
     It is called as `(d, g, resident, rows, stop, start, count, key, pace)`: iterations `start` to
-    `start + count − 1`, on what the feed gives for them. `rows` and `stop` have a leading axis over
+    `start + count − 1`, on the `rows` that a feed gives for them,
+    of which `select`, the feed's, makes batches. `rows` and `stop` have a leading axis over
     the local devices; all else is the same everywhere, and so is all that it returns. `d` and `g`
     are donated. Only a `paced` program heeds the `Pace`, of which one number at least is 1.
     """
@@ -110,7 +110,7 @@ def make_program(
 
     def iteration(d, g, resident, rows, index, key, pace):
         key = jax.random.fold_in(key, index)
-        batches = feed.select(resident, rows)
+        batches = select(resident, rows)
         flips = jax.random.fold_in(key, _FLIPS)
         batches = prepare(batches, flips, flip=flip, axis_name=axis_name)
         if paced:

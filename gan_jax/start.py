@@ -106,8 +106,8 @@ def check_data(config: Config, data: Description) -> None:
     """
     if config.batch_size > data.examples:
         raise InputError(
-            f"a batch of {config.batch_size} is larger than the data: {data.examples} examples in "
-            f"{config.data.source}"
+            f"a batch of {config.batch_size} is larger than the data: {data.examples} examples to "
+            f"train on in {config.data.source}"
         )
 
 

@@ -111,7 +111,7 @@ def cut_short(file):
         (["--data.source", "ring"], ["ring", "points", "mlp"]),
         (MLP, ["digits", "pictures", "dcgan"]),
         (["--generator.kind", "mlp"], ["digits", "pictures", "dcgan"]),
-        (["--batch-size", "1800"], ["1800", "larger than the data", "1797", "digits"]),
+        (["--batch-size", "1800"], ["1800", "larger than the data", "1618", "digits"]),
         (["--batch-size", "6"], ["6", "4 devices", "batch_size"]),
         (["--objective.r1", "1", "--discriminator.norm", "batch"], ["objective.r1", "batch norm"]),
         (
@@ -217,7 +217,7 @@ def test_skipped_images_are_counted_in_memory(experiment, folder, tmp_path):
         "--data.source", f"folder:{folder}", "--skip-bad-images", "--out", tmp_path / "out"
     )
     assert (code, err) == (0, "")
-    assert "14 examples" in out
+    assert "13 examples of 8×8×3 (1 more held out)" in out
     assert "skipped 2 images" in out
     assert (tmp_path / "out" / "samples" / "0000001.png").is_file()
 
@@ -408,7 +408,7 @@ def test_a_run_whose_data_changed_is_not_touched(assert_refused, run, tmp_path, 
     try:
         arrays(source, points=np.zeros((17, 2)))
         assert_refused(
-            "--out", path, *flags, says=["data have changed", path, "16", "17", "--fork"]
+            "--out", path, *flags, says=["data have changed", path, "15", "16", "--fork"]
         )
     finally:
         source.write_bytes(kept)

@@ -11,6 +11,7 @@ from gan_jax.config import (
     Average,
     Config,
     Data,
+    Evaluation,
     Network,
     Objective,
     Optimizer,
@@ -31,7 +32,7 @@ CHANGED = Config(
     seed=7,
     iterations=5,
     batch_size=16,
-    data=Data("folder:some where", "test", 32, "pad", 3, True, 0.5),
+    data=Data("folder:some where", "test", 32, "pad", 3, True, 99, 0.5),
     objective=Objective("hinge", 16, True, 0.1, 1.5, 2.5, 3.5, 4.5),
     alternation=Alternation(d_steps=5, g_steps=2),
     generator=Network("mlp", 32, 2, "spectral", "bfloat16"),
@@ -39,6 +40,10 @@ CHANGED = Config(
     g_optimizer=Optimizer("lion", 1e-3, {"b1": 0.25}, "cosine", 1e-5, 100, 0.5),
     d_optimizer=Optimizer("sgd", 2e-3, {"momentum": 0.9}, "linear", 2e-5, 200, 0.25),
     average=Average(500.0, None),
+    evaluation=Evaluation(50, ("kid", "swd"), "classifier", 100, "KID"),
+    balance=True,
+    check_every=40,
+    on_failure="stop",
     log_every=10,
     sample_every=20,
     checkpoint_every=30,
@@ -57,6 +62,13 @@ FREE = {
     "keep_last",
     "keep_every",
     "data.budget_gib",
+    "check_every",
+    "on_failure",
+    "evaluation.every",
+    "evaluation.metrics",
+    "evaluation.extractor",
+    "evaluation.samples",
+    "evaluation.best",
 }
 
 
@@ -98,7 +110,7 @@ def test_json_round_trip(config):
     back = from_json(Config, text)
     assert back == config
     assert to_json(back) == text
-    assert json.loads(text) == to_dict(config)
+    assert json.loads(text) == json.loads(json.dumps(to_dict(config)))
 
 
 def test_json_round_trip_of_a_description():
@@ -129,6 +141,8 @@ def test_flags_reach_every_field():
         flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):
             flags += [flag]
+        elif isinstance(value, tuple):
+            flags += [flag, *value]
         elif isinstance(value, dict):
             flags += [flag, *(f"{k}={v}" for k, v in value.items())]
         else:
@@ -141,6 +155,11 @@ def test_differences_name_what_changes_the_training(name):
     other = changed_in(name, UNLIKE_DEFAULT[name])
     found = [d.split(":")[0] for d in differences(Config(), other)]
     assert found == ([] if name in FREE else [name])
+
+
+def test_when_checks_are_is_part_of_a_balanced_training():
+    every = [Config(balance=True, check_every=n) for n in (100, 50)]
+    assert differences(*every) == ["check_every: 100 → 50"]
 
 
 def test_differences_name_options_and_periods():

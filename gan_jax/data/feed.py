@@ -40,7 +40,8 @@ class Feed(Protocol):
         batches, examples, …], of which the first `count` count."""
         ...
 
-    def select(self, resident: PyTree, rows: PyTree) -> dict[str, Array]:
+    @staticmethod
+    def select(resident: PyTree, rows: PyTree) -> dict[str, Array]:
         """On the device: the batches of one iteration from its rows, as read."""
         ...
 
@@ -92,7 +93,8 @@ class _Resident:
             indices[i] = self._order.batch(start * n + i)[self._local]
         return _by_device(indices, self._devices, self.capacity, n)
 
-    def select(self, resident: PyTree, rows: Array) -> dict[str, Array]:
+    @staticmethod
+    def select(resident: PyTree, rows: Array) -> dict[str, Array]:
         return jax.tree.map(lambda x: x[rows], resident)
 
 
@@ -152,7 +154,8 @@ class _Streamed:
         self._stream = iter(numbers.map(self._read).to_iter_dataset(options))
         self._position = position
 
-    def select(self, resident: PyTree, rows: dict[str, Array]) -> dict[str, Array]:
+    @staticmethod
+    def select(resident: PyTree, rows: dict[str, Array]) -> dict[str, Array]:
         return rows
 
 
