@@ -16,6 +16,7 @@ import numpy as np
 import optax
 from flax import struct
 from jaxtyping import Array, Float, Int, Key
+from threadpoolctl import ThreadpoolController
 
 from gan_jax import sampling
 from gan_jax.metrics import extractors
@@ -235,12 +236,20 @@ def finish(
     mean, covariance = (np.asarray(x, np.float64) for x in measured.moments)
     if np.isfinite(mean).all() and np.isfinite(covariance).all():
         fake = Gaussian(mean, covariance, EXAMPLES)
-        signals["distance"] = _relative_distance(target.gaussian, fake) - target.floor
+        # Several threads would wait for cores that train at this moment.
+        with _blas().limit(limits=1):
+            signals["distance"] = _relative_distance(target.gaussian, fake) - target.floor
     else:
         signals["distance"] = float("nan")
     if before is not None:
         signals["movement"] = 0.5 * float(np.abs(np.subtract(shares, before)).sum())
     return signals, shares
+
+
+@functools.cache
+def _blas() -> ThreadpoolController:
+    """NumPy's linear algebra."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def _relative_distance(real: Gaussian, fake: Gaussian) -> float:
