@@ -155,8 +155,8 @@ class Evaluation:
     every: int = 1000
     """Iterations between evaluations. 0: none."""
     metrics: tuple[str, ...] = ()
-    """Which (`gan-jax evaluate --help` names them). None given: fid, precision_recall and
-    density_coverage for pictures, modes for ring and grid, swd for other points."""
+    """Which (`gan-jax evaluate --help` names them). None given: fid and precision_recall for
+    pictures, swd for points, and modes too for ring and grid."""
     extractor: str = "pixels"
     """What compares pictures: pixels, classifier (needs labels) or inception."""
     samples: int = 2000

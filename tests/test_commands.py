@@ -51,7 +51,7 @@ def test_evaluate_is_what_was_scored_in_training(digits, gan_jax_command):
     out, _ = gan_jax_command("evaluate", digits, "--checkpoint", "best", "--n", 100)
     assert f"FID[{best.conventions}] {best.value:.4g}" in out.splitlines()
     assert [line.partition("[")[0] for line in out.splitlines()] == [
-        "FID", "precision", "recall", "density", "coverage",
+        "FID", "precision", "recall",
     ]  # fmt: skip
 
 

@@ -261,7 +261,7 @@ def check(
     """
     pictures, mixture = len(data.shape) == 3, config.data.source in ("ring", "grid")
     if not metrics and pictures:
-        return ("fid", "precision_recall", "density_coverage")
+        return ("fid", "precision_recall")
     if not metrics:
         return ("swd", "modes") if mixture else ("swd",)
     classes = pictures and extractor.endswith(("cnn", "classifier"))
