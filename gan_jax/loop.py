@@ -6,6 +6,7 @@ runs.
 
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from jax.experimental import multihost_utils
 
 from gan_jax import build, diagnosis, figures, sampling, start
 from gan_jax.balance import pace
+from gan_jax.checkpoint import Checkpoints
 from gan_jax.config import Config, essence
 from gan_jax.data import Description, Feed, Order, make_feed
 from gan_jax.diagnosis import Diagnosis
@@ -162,6 +164,7 @@ class _Session:
 
     def train(self) -> Result:
         with self.interruption, contextlib.ExitStack() as closing:
+            self.closing = closing
             self.checkpoints = closing.enter_context(self.run.checkpoints())
             first, d, g = self._first_states()
             d, g = replicate((d, g))
@@ -422,7 +425,13 @@ class _Session:
         if jax.process_count() > 1:
             keep = bool(multihost_utils.broadcast_one_to_all(np.array(keep)))
         if keep:
-            self.run.keep_best(iteration, best, d, g)
+            self.best_checkpoints.save(iteration, d, g)
+        if best is not None:
+            self.run.set_best(best)
+
+    @functools.cached_property
+    def best_checkpoints(self) -> Checkpoints:
+        return self.closing.enter_context(self.run.best_checkpoints())
 
     def _numbers(self, iteration: int) -> dict[str, float]:
         per_iteration = self.config.batch_size * self.config.alternation.batches

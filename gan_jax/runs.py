@@ -130,15 +130,17 @@ class Run:
     def best(self) -> Best | None:
         """Its best checkpoint so far, by the score that its configuration names."""
         path = self.directory / "best.json"
-        return Best(**json.loads(path.read_text())) if path.is_file() else None
+        best = Best(**json.loads(path.read_text())) if path.is_file() else None
+        # The checkpoint appears when it is whole.
+        return best if best and (self.directory / "best" / str(best.iteration)).is_dir() else None
 
-    def keep_best(self, iteration: int, best: Best | None, d: TrainState, g: TrainState) -> None:
-        """Keeps these states in place of what was the best before. Every process calls this; the
-        first one says how good it is."""
-        with Checkpoints(self.directory / "best", keep_last=1) as checkpoints:
-            checkpoints.save(iteration, d, g)
-        if best is not None:
-            write(self.directory / "best.json", json.dumps(best._asdict(), indent=2) + "\n")
+    def best_checkpoints(self) -> Checkpoints:
+        """The best checkpoint, to be replaced by a better one."""
+        return Checkpoints(self.directory / "best", keep_last=1)
+
+    def set_best(self, best: Best) -> None:
+        """Says which checkpoint is the best."""
+        write(self.directory / "best.json", json.dumps(best._asdict(), indent=2) + "\n")
 
     def kept(self) -> list[int]:
         """The iterations of its checkpoints."""

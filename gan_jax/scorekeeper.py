@@ -15,6 +15,7 @@ class Scorekeeper:
 
     def __init__(self, run: Run, source: Source, log: Log, *, start: int):
         self._run, self._source, self._log = run, source, log
+        self._best = run.best()
         self._lines = Lines(run.directory / "evaluations.jsonl", start=start)
 
     @functools.cached_property
@@ -42,12 +43,13 @@ class Scorekeeper:
         wanted = self._run.config.evaluation.best
         score = next((s for s in scores if s.name == wanted), scores[0])
         self._log.say(f"iteration {iteration:,}: {score}")
-        best = self._run.best()
+        best = self._best
         comparable = best is not None and best.name == score.name
         comparable = comparable and best.conventions == score.conventions
-        if better(score.name, score.value, best.value if comparable else None):
-            return Best(iteration, score.name, score.conventions, score.value)
-        return None
+        if not better(score.name, score.value, best.value if comparable else None):
+            return None
+        self._best = Best(iteration, score.name, score.conventions, score.value)
+        return self._best
 
     def close(self) -> None:
         self._lines.close()
