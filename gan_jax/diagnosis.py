@@ -61,7 +61,7 @@ _SWING = 0.15
 _ABOVE = 0.55
 _NEAR = 0.25
 _STABLE = 0.9
-_NOISE = 0.01
+_NOISE = 0.003
 _PROGRESS = 0.85
 
 History = Sequence[Mapping[str, float]]
@@ -86,7 +86,9 @@ class Diagnosis(NamedTuple):
 
 _SUGGESTIONS = {
     "healthy": "",
-    "converged": "Stop, or lower the learning rates; take the best checkpoint.",
+    "converged": (
+        "If the scores stand still too, stop or lower the learning rates; take the best checkpoint."
+    ),
     "d_overpowers": (
         "Lower the discriminator's learning rate or its steps, add a penalty (objective.r1), or "
         "use a loss that does not saturate."

@@ -1,9 +1,13 @@
 """What is said of histories written by hand."""
 
+import gzip
+import json
 import math
 
 import pytest
 
+from benchmarks.diagnosis import RESULTS, judge
+from benchmarks.provocations import PROVOCATIONS
 from gan_jax.diagnosis import GOOD, STATES, WINDOW, diagnose
 
 HEALTHY = {
@@ -154,3 +158,14 @@ def test_every_failure_comes_with_a_suggestion_and_reads_well():
         assert found.evidence.endswith(".")
         assert found.suggestion.endswith(".")
     assert set(seen) == set(STATES) - set(GOOD)
+
+
+def test_recorded_runs_are_told_as_the_readme_says():
+    """Some of the runs that no threshold was chosen on, one of each provocation."""
+    with gzip.open(RESULTS / "unseen.jsonl.gz", "rt") as file:
+        records = [json.loads(line) for line in file]
+    first = {(r["state"], r["name"], r["game"]): r for r in reversed(records)}
+    verdicts = [judge(record) for record in first.values()]
+    assert len(verdicts) == len(PROVOCATIONS)
+    assert all(v.right for v in verdicts if v.state in GOOD)
+    assert sum(v.right for v in verdicts) / len(verdicts) > 0.9
