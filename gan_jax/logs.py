@@ -1,6 +1,7 @@
 """What a run says while it runs: JSON lines, TensorBoard, and a progress bar."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,9 @@ class Log:
             self._console.print(f"iteration {iteration:>7,}  {text}", soft_wrap=True)
 
     def scalar(self, name: str, iteration: int, value: float) -> None:
-        """A number for TensorBoard alone."""
-        self._events.add_scalar(name, value, iteration)
+        """A number for TensorBoard alone, which takes finite ones."""
+        if math.isfinite(value):
+            self._events.add_scalar(name, value, iteration)
 
     def picture(self, iteration: int, array: np.ndarray) -> None:
         """A picture, uint8 [height, width, channels], for TensorBoard."""
