@@ -10,6 +10,7 @@ import numpy as np
 from gan_jax import build, signals
 from gan_jax.data import Source
 from gan_jax.data.feed import prepare
+from gan_jax.data.sources import read_some
 from gan_jax.diagnosis import Diagnosis, diagnose
 from gan_jax.logs import Lines
 from gan_jax.objectives import Adversarial
@@ -85,12 +86,8 @@ class Monitor:
 
 
 def _read(source: Source, labels: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    """Some examples, spread over the source, and their labels."""
-    n = source.description.examples
-    chosen = np.random.default_rng(0).permutation(n)[: signals.SAMPLE]
-    examples = [source.read(int(i)) for i in chosen]
-    label = np.array([y for _, y in examples], np.int32) if labels else None
-    return np.stack([x for x, _ in examples]), label
+    real, label = read_some(source, signals.SAMPLE)
+    return real, label if labels else None
 
 
 def _as_networks_see(real: np.ndarray) -> np.ndarray:

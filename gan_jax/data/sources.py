@@ -147,6 +147,15 @@ def read_all(source: Lazy) -> Examples:
     return Examples(description, cached["real"], cached.get("label"), source.skipped)
 
 
+def read_some(source: Source, most: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Up to `most` examples from all over a source, in random order, and their labels, if it has
+    any. The same ones every time."""
+    chosen = np.random.default_rng(0).permutation(source.description.examples)[:most]
+    read = [source.read(int(i)) for i in chosen]
+    labels = [label for _, label in read]
+    return np.stack([x for x, _ in read]), None if labels[0] is None else np.array(labels, np.int32)
+
+
 def _without_bad_ones(source: Lazy) -> Lazy:
     """The examples that can be decoded. Each is tried once; which ones could is kept in the user's
     cache."""

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 from gan_jax import figures, sampling
 from gan_jax.config import METRICS, Config, Data
 from gan_jax.data import Description, Source, cache, gaussians
+from gan_jax.data.sources import read_some
 from gan_jax.errors import InputError
 from gan_jax.metrics import classifier, extractors, frechet, inception
 from gan_jax.metrics.classification import classification_accuracy_score
@@ -79,22 +80,13 @@ def make_extractor(name: str, data: Data, source: Source, weights: Path | None =
         return trained.extractor(f"{_short(data.source)}-cnn")
     if name == "inception":
         return inception.load(weights)
-    chosen, _ = _read(source, _BASIS)
+    chosen, _ = read_some(source, _BASIS)
     return extractors.pixels(chosen)
 
 
 def _short(source: str) -> str:
     """`mnist` of `tfds:mnist`, `faces` of `folder:data/faces`."""
     return source.rpartition(":")[2].rstrip("/").rpartition("/")[2].removesuffix(".npz")
-
-
-def _read(source: Source, most: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """As many examples, in random order, and their labels."""
-    n = source.description.examples
-    chosen = np.random.default_rng(0).permutation(n)[:most]
-    read = [source.read(int(i)) for i in chosen]
-    labels = [label for _, label in read]
-    return np.stack([x for x, _ in read]), None if labels[0] is None else np.array(labels, np.int32)
 
 
 class Evaluator:
@@ -120,7 +112,7 @@ class Evaluator:
         self.config, self.source, self.split, self.samples = config, source, split, samples
         self.metrics = check(config, source.description, metrics, extractor.name)
         self.pictures = len(source.description.shape) == 3
-        self._real, self._real_labels = _read(source, _MOST)
+        self._real, self._real_labels = read_some(source, _MOST)
         self.extractor = extractor
 
     def __call__(self, g: TrainState) -> list[Score]:
