@@ -15,7 +15,6 @@ from gan_jax.data.held_out import hold_out
 from gan_jax.errors import InputError
 from gan_jax.metrics import evaluation
 from gan_jax.runs import Origin, Run
-from gan_jax.state import TrainState
 
 _CPU_BUDGET = 2 * 2**30
 
@@ -30,8 +29,6 @@ class Plan:
     """What it trains on."""
     held_out: Source | None
     """What it does not train on, of the same data."""
-    like: tuple[TrainState, TrainState]
-    """Both players, abstract."""
     origin: Origin | None
     """What a fork that has not begun begins from."""
 
@@ -83,7 +80,7 @@ def plan(
     elif forked is not None:
         origin = Origin(str(forked.directory.resolve()), forked.latest())
         forked.states(origin.iteration, like)  # refused here, before anything is written
-    return Plan(config, directory, source, held_out, like, origin)
+    return Plan(config, directory, source, held_out, origin)
 
 
 def check_devices(config: Config) -> None:
