@@ -1,0 +1,222 @@
+"""The augmentations of StyleGAN2-ADA."""
+
+import functools
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax import lax
+from jaxtyping import Array, Bool, Float, Key
+
+from gan_jax import parallel
+from gan_jax.augment import wavelets
+from gan_jax.augment.affine import product, resample
+from gan_jax.augment.base import Pictures, Probability, each, sometimes, translate
+
+Scalar = Float[Array, ""]
+
+
+class ADA(struct.PyTreeNode):
+    """Eighteen transformations in six categories, in this order, each for an example with
+    `probability`:
+
+    - "blit", exact copies of pixels: x-flip (or not), rotation by 0–3 times 90°, translation by
+      whole pixels, up to an eighth of the sides each way.
+    - "geometric", resampled once: scale 2^N(0, 0.2²); rotation by U(−π, π); scale 2^N(0, 0.2²)
+      along x and its inverse along y; rotation again; translation by N(0, ⅛²) sides. A rotation
+      happens before or after the second scale: each with 1 − √(1 − p).
+    - "color": brightness + N(0, 0.2²); contrast × 2^N(0, ½²); reflection of the luma (or not);
+      rotation of the hue by U(−π, π); saturation × 2^N(0, 1). Grey pictures keep to grey.
+    - "filter": each of four octaves of frequency × 2^N(0, 1), with the power that pictures have on
+      average (1/f) kept.
+    - "noise": + N(0, σ²) with σ = |N(0, 0.1²)| for each picture.
+    - "cutout": a rectangle of half the sides becomes 0, its centre anywhere in the picture.
+
+    Pictures to which nothing of a category happens pass it bit for bit. Beyond their edges they go
+    on as their own reflection. Discriminators see no more than the paper's authors recommend by
+    default; R3GAN adds "cutout", with weight ½ for "color".
+
+    Source: Karras et al., "Training Generative Adversarial Networks with Limited Data", 2020,
+    appendix B, and its published code for the numbers. There, blits are part of the resampling.
+
+    Raises:
+        ValueError: an unknown name in `categories`. When traced: a weight for a category that is
+            not among them; pictures that are not square, for "blit"; pictures of other than 1 or 3
+            channels, for "color".
+    """
+
+    categories: tuple[str, ...] = struct.field(
+        pytree_node=False, default=("blit", "geometric", "color")
+    )
+    probability: Probability = 0.0
+    weights: Mapping[str, Probability] = struct.field(default_factory=dict)
+    """What to multiply the probability by for a category: 1 where not given."""
+
+    def __post_init__(self):
+        for name in self.categories:
+            if name not in CATEGORIES:
+                raise ValueError(f"unknown category {name!r}: one of {', '.join(CATEGORIES)}")
+
+    def __call__(self, x: Pictures, key: Key[Array, ""], axis_name: str | None = None) -> Pictures:
+        if idle := set(self.weights) - set(self.categories):
+            raise ValueError(f"weights for {', '.join(sorted(idle))}, which are not applied")
+        for i, (name, transformation) in enumerate(_TRANSFORMATIONS.items()):
+            if name in self.categories:
+                probability = self.probability * self.weights.get(name, 1.0)
+                own_key = jax.random.fold_in(key, i)
+                drawn = functools.partial(
+                    parallel.per_example, key=own_key, n=len(x), axis_name=axis_name
+                )
+                x = transformation(x, probability, drawn)
+        return x
+
+
+def _blit(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
+    side = x.shape[1]
+    if x.shape[2] != side:
+        raise ValueError(f"pictures of {side}×{x.shape[2]} cannot be turned by 90°")
+
+    def draw(key):
+        keys = jax.random.split(key, 3)
+        flip = sometimes(probability, jax.random.bernoulli, False, keys[0])
+        turns = sometimes(probability, lambda k: jax.random.randint(k, (), 0, 4), 0, keys[1])
+        shift = sometimes(probability, lambda k: _symmetric(k, side / 8, (2,)), 0.0, keys[2])
+        return flip, turns, jnp.round(shift).astype(jnp.int32)
+
+    flip, turns, shift = drawn(draw)
+    x = jnp.where(each(flip), jnp.flip(x, axis=2), x)
+    turned = [jnp.rot90(x, i, (1, 2)) for i in range(4)]
+    x = lax.select_n(jnp.broadcast_to(each(turns), x.shape), *turned)
+    return translate(x, shift, "reflect")
+
+
+def _geometric(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
+    sides = jnp.array([x.shape[2], x.shape[1]], jnp.float32)
+    rotated = 1 - jnp.sqrt(jnp.clip(1 - probability, 0, 1))  # then P(before or after) is right
+
+    def draw(key):
+        keys = jax.random.split(key, 5)
+        scale = sometimes(probability, lambda k: 2 ** (0.2 * jax.random.normal(k)), 1.0, keys[0])
+        before = sometimes(rotated, lambda k: _symmetric(k, np.pi), 0.0, keys[1])
+        aspect = sometimes(probability, lambda k: 2 ** (0.2 * jax.random.normal(k)), 1.0, keys[2])
+        after = sometimes(rotated, lambda k: _symmetric(k, np.pi), 0.0, keys[3])
+        shift = sometimes(probability, lambda k: jax.random.normal(k, (2,)) / 8, 0.0, keys[4])
+        # From where a pixel comes: the inverses of what is done to the picture.
+        stretch = jnp.diag(jnp.stack([1 / aspect, aspect])) / scale
+        return product(product(_rotation(before), stretch), _rotation(after)), shift * sides
+
+    matrix, shift = drawn(draw)
+    still = jnp.all(matrix == jnp.eye(2), axis=(1, 2)) & jnp.all(shift == 0, axis=1)
+    return jnp.where(each(still), x, resample(x, matrix, shift))
+
+
+def _color(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
+    def draw(key):
+        keys = jax.random.split(key, 5)
+        brightness = sometimes(probability, lambda k: 0.2 * jax.random.normal(k), 0.0, keys[0])
+        contrast = sometimes(probability, lambda k: 2 ** (0.5 * jax.random.normal(k)), 1.0, keys[1])
+        flip = sometimes(probability, jax.random.bernoulli, False, keys[2])
+        hue = sometimes(probability, lambda k: _symmetric(k, np.pi), 0.0, keys[3])
+        saturation = sometimes(probability, lambda k: 2 ** jax.random.normal(k), 1.0, keys[4])
+        matrix = product(_luma_flip(flip), contrast * jnp.eye(3))
+        return product(_saturation(saturation), product(_hue_rotation(hue), matrix)), brightness
+
+    matrix, brightness = drawn(draw)
+    x = x + each(brightness)
+    if x.shape[3] == 3:
+        return product(x.reshape(len(x), -1, 3), matrix.swapaxes(1, 2)).reshape(x.shape)
+    if x.shape[3] == 1:  # the mean of what the grey pixel becomes in colour
+        return x * each(jnp.sum(matrix, axis=(1, 2)) / 3)
+    raise ValueError(f"colours have 1 or 3 channels, not {x.shape[3]}")
+
+
+def _filter(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
+    power = np.array([10, 1, 1, 1]) / 13  # of pictures, in each band
+    bands = len(power)
+
+    def draw(key):
+        def gains(key, band):
+            def amplified(k):
+                gains = jnp.ones(bands).at[band].set(2 ** jax.random.normal(k))
+                return gains / jnp.sqrt(jnp.sum(power * gains**2))
+
+            return sometimes(probability, amplified, 1.0, key)
+
+        return jnp.prod(jax.vmap(gains)(jax.random.split(key, bands), jnp.arange(bands)), axis=0)
+
+    excess = drawn(draw) - 1
+
+    def filtering(side):
+        change = product(excess, wavelets.band_filtering(side).reshape(bands, -1))
+        return jnp.eye(side) + change.reshape(-1, 1, side, side)
+
+    _, h, w, _ = x.shape
+    y = product(product(filtering(h), jnp.moveaxis(x, 3, 1)), filtering(w).swapaxes(2, 3))
+    return jnp.moveaxis(y, 1, 3)
+
+
+def _noise(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
+    def draw(key):
+        keys = jax.random.split(key)
+        std = sometimes(probability, lambda k: 0.1 * jnp.abs(jax.random.normal(k)), 0.0, keys[0])
+        return std * jax.random.normal(keys[1], x.shape[1:])
+
+    return x + drawn(draw)
+
+
+def _cutout(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
+    def draw(key):
+        keys = jax.random.split(key)
+        size = sometimes(probability, lambda _: 0.5, 0.0, keys[0])
+        return size, jax.random.uniform(keys[1], (2,))
+
+    size, centre = drawn(draw)
+    rows, columns = (
+        jnp.abs((jnp.arange(side) + 0.5) / side - centre[:, i, None]) < size[:, None] / 2
+        for i, side in enumerate(x.shape[1:3])
+    )
+    return jnp.where((rows[:, :, None] & columns[:, None, :])[..., None], 0, x)
+
+
+_TRANSFORMATIONS = {
+    "blit": _blit,
+    "geometric": _geometric,
+    "color": _color,
+    "filter": _filter,
+    "noise": _noise,
+    "cutout": _cutout,
+}
+CATEGORIES = tuple(_TRANSFORMATIONS)
+
+
+def _symmetric(key: Key[Array, ""], reach: float, shape: tuple[int, ...] = ()) -> Array:
+    """Uniform from −reach to reach."""
+    return jax.random.uniform(key, shape, minval=-reach, maxval=reach)
+
+
+def _rotation(angle: Scalar) -> Float[Array, "2 2"]:
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    return jnp.array([[cos, -sin], [sin, cos]])
+
+
+# Matrices of colours. Luma is what they have along (1, 1, 1).
+_LUMA = np.full((3, 3), 1 / 3)
+
+
+def _luma_flip(flip: Bool[Array, ""]) -> Float[Array, "3 3"]:
+    """A reflection, if wanted."""
+    return jnp.eye(3) - jnp.where(flip, 2.0, 0.0) * _LUMA
+
+
+def _hue_rotation(angle: Scalar) -> Float[Array, "3 3"]:
+    """About the luma axis (Rodrigues' formula)."""
+    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    return cos * jnp.eye(3) + sin * cross + (1 - cos) * _LUMA
+
+
+def _saturation(factor: Scalar) -> Float[Array, "3 3"]:
+    """Scales what is not luma."""
+    return jnp.eye(3) + (factor - 1) * (np.eye(3) - _LUMA)

@@ -1,0 +1,148 @@
+"""BigGAN: residual networks with self-attention, for pictures of 32, 64 or 128 pixels and classes.
+
+Source: Brock, Donahue and Simonyan, "Large Scale GAN Training for High Fidelity Natural Image
+Synthesis", 2019, appendix B (128 pixels), and the authors' PyTorch code (32 and 64 pixels). All
+layers but the generator's embedding have spectral norm, and all kernels start orthogonal.
+
+`width` is the unit of the paper's tables, ch: 96 there, 64 for CIFAR-10 in the published code. At
+32 pixels all layers have 4·width channels; otherwise there are 16·width at 4×4, halved with every
+doubling of the resolution.
+
+Self-attention comes once in each network: at `attention` pixels, half the full resolution unless
+said otherwise (64 at 128 pixels, as in the paper). 0 leaves it out, as the published code does for
+CIFAR-10.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from gan_jax.networks.attention import SelfAttention
+from gan_jax.networks.layers import Conv, Dense, Dtype, Embed, batch_norm
+from gan_jax.networks.normalization import ConditionalBatchNorm
+from gan_jax.networks.resnet import Block, Head, check_pictures
+
+RESOLUTIONS = (32, 64, 128)
+
+# As in resnet.py: channels at 4×4 and after each block, and the halvings of the discriminator.
+_UP = {32: (4, 4, 4, 4), 64: (16, 16, 8, 4, 2), 128: (16, 16, 8, 4, 2, 1)}
+_DOWN = {32: (4, 4, 4, 4), 64: (1, 2, 4, 8, 16), 128: (1, 2, 4, 8, 16, 16)}
+_HALVINGS = {32: 2, 64: 4, 128: 5}
+
+_ORTHOGONAL = nn.initializers.orthogonal()
+
+
+class Generator(nn.Module):
+    """Latents [B, latent_dim] to pictures [B, resolution, resolution, channels] in (−1, 1).
+
+    The latents are cut into equal parts (or as equal as can be): one for the 4×4 features, and one
+    for each block. That part and an embedding of the label, which all blocks share, are what the
+    block's batch norms are conditioned on; without `num_classes`, it is the latents alone.
+
+    Raises:
+        ValueError: a resolution other than 32, 64 or 128, attention at one that there is not, or
+            fewer latents than parts.
+    """
+
+    resolution: int = 32
+    channels: int = 3
+    width: int = 64
+    num_classes: int | None = None
+    embedding_dim: int = 128
+    attention: int | None = None
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        z: Float[Array, "b z"],
+        label: Int[Array, " b"] | None = None,
+        *,
+        train: bool = False,
+        axis_name: str | None = None,
+    ) -> Float[Array, "b h w c"]:
+        attention = _attention(self.resolution, self.attention)
+        first, *widths = (self.width * m for m in _UP[self.resolution])
+        if z.shape[-1] <= len(widths):
+            raise ValueError(f"{len(widths) + 1} parts need as many latents, not {z.shape[-1]}")
+        options = {"spectral": True, "kernel_init": _ORTHOGONAL, "dtype": self.dtype}
+
+        z, *conditions = jnp.array_split(z, len(widths) + 1, axis=-1)
+        if self.num_classes is not None:
+            embedding = Embed(
+                self.num_classes, self.embedding_dim, embedding_init=_ORTHOGONAL, name="label"
+            )(label)
+            conditions = [jnp.concatenate([embedding, part], axis=-1) for part in conditions]
+
+        x = Dense(4 * 4 * first, **options, name="dense")(z, train).reshape(-1, 4, 4, first)
+        for i, (width, condition) in enumerate(zip(widths, conditions, strict=True)):
+
+            def norm(x, name, condition=condition):
+                layer = ConditionalBatchNorm(**options, name=name)
+                return layer(x, condition, train, axis_name)
+
+            block = Block(
+                width, "up", norm=norm, shortcut_init=_ORTHOGONAL, **options, name=f"block_{i}"
+            )
+            x = block(x, train)
+            if x.shape[1] == attention:
+                x = SelfAttention(**options, name="attention")(x, train)
+        x = nn.relu(batch_norm(train, axis_name, self.dtype, name="norm")(x))
+        x = Conv(self.channels, **options, name="image")(x, train)
+        return jnp.tanh(x.astype(jnp.float32))
+
+
+class Discriminator(nn.Module):
+    """Pictures [B, resolution, resolution, channels] to logits [B].
+
+    With `num_classes`, `conditioning` is "projection" or "auxiliary", as in `resnet.Discriminator`.
+
+    Raises:
+        ValueError: an unknown conditioning, an auxiliary classifier without classes, a resolution
+            other than 32, 64 or 128, attention at one that there is not, or pictures of another.
+    """
+
+    resolution: int = 32
+    width: int = 64
+    num_classes: int | None = None
+    conditioning: str = "projection"
+    attention: int | None = None
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "b h w c"],
+        label: Int[Array, " b"] | None = None,
+        *,
+        train: bool = False,
+        axis_name: str | None = None,
+    ) -> Float[Array, " b"] | tuple[Float[Array, " b"], Float[Array, "b classes"]]:
+        attention = _attention(self.resolution, self.attention)
+        check_pictures(x, self.resolution)
+        options = {"spectral": True, "kernel_init": _ORTHOGONAL, "dtype": self.dtype}
+        for i, multiple in enumerate(_DOWN[self.resolution]):
+            halves = i < _HALVINGS[self.resolution]
+            x = Block(
+                self.width * multiple,
+                "down" if halves else "same",
+                preactivation=i > 0,
+                shortcut_init=_ORTHOGONAL,
+                **options,
+                name=f"block_{i}",
+            )(x, train)
+            if halves and x.shape[1] == attention:
+                x = SelfAttention(**options, name="attention")(x, train)
+        head = Head(self.num_classes, self.conditioning, **options, name="head")
+        return head(nn.relu(x), label, train)
+
+
+def _attention(resolution: int, attention: int | None) -> int:
+    """The resolution of self-attention, 0 for none."""
+    if resolution not in RESOLUTIONS:
+        raise ValueError(f"a BigGAN makes pictures of {RESOLUTIONS} pixels, not {resolution}")
+    if attention is None:
+        return resolution // 2
+    if attention not in (0, 8, 16, 32, 64) or attention > resolution // 2:
+        raise ValueError(f"no self-attention at {attention} of {resolution} pixels")
+    return attention

@@ -1,0 +1,280 @@
+"""R3GAN: plain residual networks, without any normalisation.
+
+Source: Huang et al., "The GAN is dead; long live the GAN! A Modern Baseline GAN", 2024; where the
+paper leaves something open, its published code. The blocks are ResNeXt's with an inverted
+bottleneck, initialised as in Zhang et al., "Fixup Initialization", 2019.
+
+Both networks have a stage of residual blocks at each resolution from 4×4 up, and `widths`,
+`groups` list their stages in that order: n of them make pictures of 4·2^(n−1) pixels. The
+discriminator passes through them the other way.
+
+`dtype` is what the stages above 4×4 compute in; that one, and all behind it that makes the logits,
+is computed in float32.
+"""
+
+import functools
+import math
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from gan_jax.networks.layers import Conv, Dense, Dtype, Embed, Initializer
+from gan_jax.networks.resampling import filter_down, filter_up
+
+SLOPE = 0.2
+"""Of the leaky ReLUs."""
+
+
+class Preset(NamedTuple):
+    """The paper's networks and training settings for one dataset.
+
+    Pairs are the first and last values of a cosine that ends after `decay_images`; the half-life
+    and the augmentation probability rise from 0 in the same way.
+    """
+
+    widths: tuple[int, ...]
+    groups: tuple[int, ...]
+    num_classes: int | None
+    batch_size: int
+    gamma: tuple[float, float]
+    """Of R1 and of R2: γ/2 times the squared gradient each, at every step."""
+    ema_half_life: float
+    """In images."""
+    augment_p: float
+    decay_images: float
+    lr: tuple[float, float] = (2e-4, 5e-5)
+    beta2: tuple[float, float] = (0.9, 0.99)
+    """Of Adam, whose β₁ is 0."""
+    latent_dim: int = 64
+
+
+PRESETS = {
+    "cifar10": Preset(
+        widths=4 * (768,),
+        groups=4 * (96,),
+        num_classes=10,
+        batch_size=512,
+        gamma=(0.05, 0.005),
+        ema_half_life=5e6,
+        augment_p=0.55,
+        decay_images=2e7,
+    ),
+    "ffhq-64": Preset(
+        widths=(*4 * (768,), 384),
+        groups=(*4 * (96,), 48),
+        num_classes=None,
+        batch_size=256,
+        gamma=(2.0, 0.2),
+        ema_half_life=5e5,
+        augment_p=0.3,
+        decay_images=2e7,
+    ),
+    "ffhq-256": Preset(
+        widths=(*4 * (768,), 384, 192, 96),
+        groups=(*4 * (96,), 48, 24, 12),
+        num_classes=None,
+        batch_size=256,
+        gamma=(150.0, 15.0),
+        ema_half_life=5e5,
+        augment_p=0.3,
+        decay_images=2e7,
+    ),
+    "imagenet-32": Preset(
+        widths=4 * (1536,),
+        groups=4 * (96,),
+        num_classes=1000,
+        batch_size=4096,
+        gamma=(0.5, 0.05),
+        ema_half_life=5e7,
+        augment_p=0.5,
+        decay_images=2e8,
+    ),
+    "imagenet-64": Preset(
+        widths=5 * (1536,),
+        groups=5 * (96,),
+        num_classes=1000,
+        batch_size=4096,
+        gamma=(1.0, 0.1),
+        ema_half_life=5e7,
+        augment_p=0.4,
+        decay_images=2e8,
+    ),
+}
+
+
+def _normal(gain: float = 1.0) -> Initializer:
+    """N(0, gain² / inputs), of He et al., "Delving Deep into Rectifiers", 2015."""
+    return nn.initializers.variance_scaling(gain**2, "fan_in", "normal")
+
+
+_pointwise = functools.partial(Conv, size=1, use_bias=False, kernel_init=_normal())
+
+
+class _ResidualBlock(nn.Module):
+    """A 1×1 convolution to `expansion` times as many channels, a 3×3 one in groups, and a 1×1 one
+    back, added to the input. It starts as the identity."""
+
+    groups: int
+    expansion: int
+    gain: float
+    dtype: Dtype
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+        width = x.shape[-1]
+        expanded = self.expansion * width
+        options = {"kernel_init": _normal(self.gain), "dtype": self.dtype}
+        y = nn.leaky_relu(Conv(expanded, size=1, **options, name="expand")(x), SLOPE)
+        y = nn.leaky_relu(Conv(expanded, groups=self.groups, **options, name="mix")(y), SLOPE)
+        options["kernel_init"] = nn.initializers.zeros
+        return x + Conv(width, size=1, **options, use_bias=False, name="project")(y)
+
+
+class _Stage(nn.Module):
+    """The residual blocks of one resolution."""
+
+    groups: int
+    blocks: int
+    expansion: int
+    gain: float
+    dtype: Dtype
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+        x = x.astype(self.dtype)
+        for i in range(self.blocks):
+            block = _ResidualBlock(
+                self.groups, self.expansion, self.gain, self.dtype, name=f"block_{i}"
+            )
+            x = block(x)
+        return x
+
+
+def _stages(network: "Generator | Discriminator") -> list[tuple[int, int, _Stage]]:
+    """Resolution, width and residual blocks of each stage, from 4×4 up."""
+    widths, groups, blocks = network.widths, network.groups, network.blocks
+    if not widths or len(widths) != len(groups) or blocks < 1:
+        raise ValueError(
+            f"every stage has a width, groups and blocks, not {len(widths)} widths, "
+            f"{len(groups)} groups and {blocks} blocks"
+        )
+    # Fixup: in each of L branches of m = 3 layers, all but the last layer start L^(−1 / (2m − 2))
+    # times smaller, so that the branches together learn as fast as one would.
+    gain = math.sqrt(2 / (1 + SLOPE**2)) * (len(widths) * blocks) ** (-1 / 4)
+    stages = []
+    for i, (width, cardinality) in enumerate(zip(widths, groups, strict=True)):
+        resolution = 4 * 2**i
+        dtype = jnp.float32 if resolution == 4 else network.dtype
+        name = f"stage_{resolution}"
+        stage = _Stage(cardinality, blocks, network.expansion, gain, dtype, name=name)
+        stages.append((resolution, width, stage))
+    return stages
+
+
+class Generator(nn.Module):
+    """Latents [B, latent_dim] to pictures [B, resolution, resolution, channels] around (−1, 1):
+    there is no tanh.
+
+    It starts from a learned 4×4 picture per channel, times a linear map of the latents. An
+    embedding of the label is concatenated to these, with as many dimensions as they have unless
+    `embedding_dim` says otherwise.
+
+    Raises:
+        ValueError: widths and groups of different lengths, no blocks, or groups that do not divide
+            the expanded widths.
+    """
+
+    widths: tuple[int, ...]
+    groups: tuple[int, ...]
+    blocks: int = 2
+    """In each stage."""
+    expansion: int = 2
+    channels: int = 3
+    num_classes: int | None = None
+    embedding_dim: int | None = None
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        z: Float[Array, "b z"],
+        label: Int[Array, " b"] | None = None,
+        *,
+        train: bool = False,
+        axis_name: str | None = None,
+    ) -> Float[Array, "b h w c"]:
+        stages = _stages(self)
+        if self.num_classes is not None:
+            dim = self.embedding_dim or z.shape[-1]
+            embedding = Embed(self.num_classes, dim, embedding_init=_normal(), name="label")
+            z = jnp.concatenate([z, embedding(label)], axis=-1)
+        width = self.widths[0]
+        x = Dense(width, use_bias=False, kernel_init=_normal(), name="dense")(z)
+        basis = self.param("basis", nn.initializers.normal(1.0), (4, 4, width))
+        x = basis * x[:, None, None]
+        for resolution, width, stage in stages:
+            if resolution > 4:
+                if width != x.shape[-1]:  # before there are four times as many pixels
+                    name = f"width_{resolution}"
+                    x = _pointwise(width, dtype=stage.dtype, name=name)(x)
+                x = filter_up(x.astype(stage.dtype))
+            x = stage(x)
+        return _pointwise(self.channels, dtype=self.dtype, name="image")(x).astype(jnp.float32)
+
+
+class Discriminator(nn.Module):
+    """Pictures [B, resolution, resolution, channels] to logits [B].
+
+    It ends in a learned 4×4 weighting per channel and a linear map. With `num_classes`, this has
+    `embedding_dim` (by default `widths[0]`) outputs, and the logit is their inner product with an
+    embedding of the label: the projection of Miyato and Koyama, "cGANs with Projection
+    Discriminator", 2018, without its unconditional part.
+
+    Raises:
+        ValueError: widths and groups of different lengths, no blocks, groups that do not divide the
+            expanded widths, or pictures of another resolution.
+    """
+
+    widths: tuple[int, ...]
+    groups: tuple[int, ...]
+    blocks: int = 2
+    """In each stage."""
+    expansion: int = 2
+    num_classes: int | None = None
+    embedding_dim: int | None = None
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "b h w c"],
+        label: Int[Array, " b"] | None = None,
+        *,
+        train: bool = False,
+        axis_name: str | None = None,
+    ) -> Float[Array, " b"]:
+        stages = _stages(self)
+        full, width, _ = stages[-1]
+        if x.shape[1:3] != (full, full):
+            raise ValueError(
+                f"a discriminator for {full}×{full} pixels cannot judge "
+                f"pictures of {x.shape[1]}×{x.shape[2]}"
+            )
+        x = _pointwise(width, dtype=self.dtype, name="image")(x)
+        for resolution, width, stage in reversed(stages):
+            if resolution < full:
+                x = filter_down(x)
+                if width != x.shape[-1]:
+                    name = f"width_{2 * resolution}"
+                    x = _pointwise(width, dtype=stage.dtype, name=name)(x)
+            x = stage(x)
+        basis = self.param("basis", nn.initializers.normal(1 / 4), (4, 4, width))
+        x = jnp.sum(basis * x, axis=(1, 2))
+        features = 1 if self.num_classes is None else self.embedding_dim or width
+        x = Dense(features, use_bias=False, kernel_init=_normal(), name="dense")(x)
+        if self.num_classes is not None:
+            init = _normal(features**-0.5)
+            x *= Embed(self.num_classes, features, embedding_init=init, name="label")(label)
+        return jnp.sum(x, axis=-1)

@@ -1,0 +1,247 @@
+"""Residual networks for square pictures of 32, 64 or 128 pixels.
+
+Source: Miyato et al., "Spectral Normalization for Generative Adversarial Networks", 2018, appendix
+B.4, and the published code (which has the 64 pixels too). Conditional generators have a gain and a
+bias for each class in their batch norms, conditional discriminators add a projection (Miyato and
+Koyama, "cGANs with Projection Discriminator", 2018).
+
+At 32 pixels, `width` is the number of channels everywhere: the paper's is 256 in the generator and
+128 in the discriminator. At 64 and 128 pixels it is that of the generator's last block and of the
+discriminator's first; it doubles towards the low resolutions, up to 16 times: the paper's is 64.
+
+`norm` is "batch", "spectral" (Miyato et al., 2018) or "none".
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from gan_jax.networks.layers import Conv, Dense, Dtype, Embed, Initializer, batch_norm
+from gan_jax.networks.normalization import ClassBatchNorm
+from gan_jax.networks.resampling import average_down, repeat_up
+
+RESOLUTIONS = (32, 64, 128)
+NORMS = ("batch", "spectral", "none")
+CONDITIONINGS = ("projection", "auxiliary")
+
+# Channels at 4×4 and after each of the generator's blocks, and after each of the discriminator's,
+# in units of the width; and how many of the latter, from the first, halve the resolution.
+_UP = {32: (1, 1, 1, 1), 64: (16, 8, 4, 2, 1), 128: (16, 16, 8, 4, 2, 1)}
+_DOWN = {32: (1, 1, 1, 1), 64: (1, 2, 4, 8, 16), 128: (1, 2, 4, 8, 16, 16)}
+_HALVINGS = {32: 2, 64: 5, 128: 5}
+
+_GLOROT = nn.initializers.glorot_uniform()
+_GLOROT_RELU = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")
+
+
+class Generator(nn.Module):
+    """Latents [B, latent_dim] to pictures [B, resolution, resolution, channels] in (−1, 1).
+
+    Without batch norm, a conditional one concatenates an embedding of the label to the latents.
+
+    Raises:
+        ValueError: an unknown norm, or a resolution other than 32, 64 or 128.
+    """
+
+    resolution: int = 32
+    channels: int = 3
+    width: int = 64
+    norm: str = "batch"
+    num_classes: int | None = None
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        z: Float[Array, "b z"],
+        label: Int[Array, " b"] | None = None,
+        *,
+        train: bool = False,
+        axis_name: str | None = None,
+    ) -> Float[Array, "b h w c"]:
+        _check(self.resolution, self.norm)
+        first, *widths = (self.width * m for m in _UP[self.resolution])
+        options = {"spectral": self.norm == "spectral", "dtype": self.dtype}
+
+        def plain_norm(x, name):
+            return batch_norm(train, axis_name, self.dtype, name)(x)
+
+        def class_norm(x, name):
+            norm = ClassBatchNorm(self.num_classes, self.dtype, name=name)
+            return norm(x, label, train, axis_name)
+
+        if self.norm != "batch":
+            norm = None
+            if self.num_classes is not None:
+                embedding = Embed(self.num_classes, z.shape[-1], **options, name="label")
+                z = jnp.concatenate([z, embedding(label, train)], axis=-1)
+        else:
+            norm = plain_norm if self.num_classes is None else class_norm
+        x = Dense(4 * 4 * first, kernel_init=_GLOROT, **options, name="dense")(z, train)
+        x = x.reshape(-1, 4, 4, first)
+        for i, width in enumerate(widths):
+            x = Block(width, "up", norm=norm, **options, name=f"block_{i}")(x, train)
+        x = nn.relu(x if norm is None else plain_norm(x, "norm"))
+        x = Conv(self.channels, kernel_init=_GLOROT, **options, name="image")(x, train)
+        return jnp.tanh(x.astype(jnp.float32))
+
+
+class Discriminator(nn.Module):
+    """Pictures [B, resolution, resolution, channels] to logits [B].
+
+    With `num_classes`, `conditioning` is "projection" (Miyato and Koyama, 2018) or "auxiliary"
+    (Odena, Olah and Shlens, "Conditional Image Synthesis with Auxiliary Classifier GANs", 2017).
+    The latter does not look at the label but guesses it: it gives a pair of logits [B] and class
+    logits [B, num_classes]. Gradient penalties need a norm other than "batch".
+
+    Raises:
+        ValueError: an unknown norm or conditioning, an auxiliary classifier without classes, a
+            resolution other than 32, 64 or 128, or pictures of another resolution.
+    """
+
+    resolution: int = 32
+    width: int = 64
+    norm: str = "spectral"
+    num_classes: int | None = None
+    conditioning: str = "projection"
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "b h w c"],
+        label: Int[Array, " b"] | None = None,
+        *,
+        train: bool = False,
+        axis_name: str | None = None,
+    ) -> Float[Array, " b"] | tuple[Float[Array, " b"], Float[Array, "b classes"]]:
+        _check(self.resolution, self.norm)
+        check_pictures(x, self.resolution)
+        options = {"spectral": self.norm == "spectral", "dtype": self.dtype}
+
+        def norm(x, name):
+            return batch_norm(train, axis_name, self.dtype, name)(x)
+
+        for i, multiple in enumerate(_DOWN[self.resolution]):
+            x = Block(
+                self.width * multiple,
+                "down" if i < _HALVINGS[self.resolution] else "same",
+                hidden=None if i == 0 else x.shape[-1],
+                preactivation=i > 0,
+                norm=norm if self.norm == "batch" else None,
+                **options,
+                name=f"block_{i}",
+            )(x, train)
+        x = nn.relu(norm(x, "norm") if self.norm == "batch" else x)
+        head = Head(self.num_classes, self.conditioning, **options, name="head")
+        return head(x, label, train)
+
+
+class Block(nn.Module):
+    """A residual block: norm, ReLU and a 3×3 convolution, twice.
+
+    `resample` is "up", which doubles the resolution before the first convolution, "down", which
+    halves it after the second, or "same". The shortcut is the identity where it can be, otherwise a
+    1×1 convolution, at the lower of the two resolutions: the order does not matter to the result.
+    """
+
+    features: int
+    resample: str = "same"
+    hidden: int | None = None
+    """Channels between the convolutions; `features` if None."""
+    preactivation: bool = True
+    """False for a block of pictures: they go to the first convolution as they are."""
+    norm: Callable[[Array, str], Array] | None = None
+    """Applies the norm of a given name."""
+    spectral: bool = False
+    kernel_init: Initializer = _GLOROT_RELU
+    shortcut_init: Initializer = _GLOROT
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b h_out w_out f"]:
+        conv = partial(Conv, spectral=self.spectral, dtype=self.dtype)
+
+        def activation(x, name):
+            return nn.relu(x if self.norm is None else self.norm(x, name))
+
+        h = activation(x, "norm_0") if self.preactivation else x
+        if self.resample == "up":
+            h = repeat_up(h)
+        h = conv(
+            self.hidden or self.features,
+            kernel_init=self.kernel_init,
+            use_bias=self.norm is None,
+            name="conv_0",
+        )(h, train)
+        h = activation(h, "norm_1")
+        h = conv(self.features, kernel_init=self.kernel_init, name="conv_1")(h, train)
+        if self.resample == "down":
+            h, x = average_down(h), average_down(x)
+        if self.resample != "same" or x.shape[-1] != self.features:
+            shortcut = conv(self.features, size=1, kernel_init=self.shortcut_init, name="shortcut")
+            x = shortcut(x, train)
+        return h + (repeat_up(x) if self.resample == "up" else x)
+
+
+class Head(nn.Module):
+    """Logits [B] from the sums of features over all pixels, conditioned on `num_classes` classes.
+
+    Raises:
+        ValueError: an unknown conditioning, or an auxiliary classifier without classes.
+    """
+
+    num_classes: int | None = None
+    conditioning: str = "projection"
+    spectral: bool = False
+    kernel_init: Initializer = _GLOROT
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "b h w c"], label: Int[Array, " b"] | None, train: bool
+    ) -> Float[Array, " b"] | tuple[Float[Array, " b"], Float[Array, "b classes"]]:
+        if self.conditioning not in CONDITIONINGS:
+            raise ValueError(
+                f"unknown conditioning {self.conditioning!r}: one of {', '.join(CONDITIONINGS)}"
+            )
+        if self.conditioning == "auxiliary" and self.num_classes is None:
+            raise ValueError("an auxiliary classifier needs num_classes")
+        options = {"spectral": self.spectral, "dtype": self.dtype}
+        x = jnp.sum(x.astype(jnp.float32), axis=(1, 2))
+
+        def linear(features, name):
+            dense = Dense(features, kernel_init=self.kernel_init, **options, name=name)
+            return dense(x, train).astype(jnp.float32)
+
+        logits = linear(1, "logit")[:, 0]
+        if self.conditioning == "auxiliary":
+            return logits, linear(self.num_classes, "class_logits")
+        if self.num_classes is not None:
+            init = self.kernel_init
+            embedding = Embed(
+                self.num_classes, x.shape[-1], embedding_init=init, **options, name="label"
+            )
+            logits += jnp.sum(embedding(label, train) * x, axis=-1)
+        return logits
+
+
+def check_pictures(x: Float[Array, "b h w c"], resolution: int) -> None:
+    """Raises:
+    ValueError: if pictures have another resolution.
+    """
+    if x.shape[1:3] != (resolution, resolution):
+        raise ValueError(
+            f"a discriminator for {resolution}×{resolution} pixels cannot judge pictures of "
+            f"{x.shape[1]}×{x.shape[2]}"
+        )
+
+
+def _check(resolution: int, norm: str) -> None:
+    if resolution not in RESOLUTIONS:
+        raise ValueError(f"a ResNet makes pictures of {RESOLUTIONS} pixels, not {resolution}")
+    if norm not in NORMS:
+        raise ValueError(f"unknown norm {norm!r}: one of {', '.join(NORMS)}")
