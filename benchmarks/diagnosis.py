@@ -64,7 +64,7 @@ class _Game:
         blind = [False] * len(self.configs)
         blind[-1] = provocation.blind
         self.objectives = [
-            Blind(build.objective(c)) if b else build.objective(c)
+            Blind(build.objective(c, self.data)) if b else build.objective(c, self.data)
             for c, b in zip(self.configs, blind, strict=True)
         ]
         self.like = [jax.eval_shape(lambda c=c: build.states(c, self.data)) for c in self.configs]
@@ -123,7 +123,7 @@ class _Game:
             )
             measured = signals.measure(
                 d, g, self.reference, jax.random.fold_in(key, check),
-                objective=build.objective(config),
+                objective=build.objective(config, self.data),
             )  # fmt: skip
             values, shares = signals.finish(measured, self.target, shares)
             for player, averages in metrics.items():

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from gan_jax.config import Average, Config, Data, Network, Objective, Optimizer
+from gan_jax.config import Annealing, Average, Config, Data, Network, Objective, Optimizer
 from gan_jax.losses import Loss
 from gan_jax.steps import Alternation
 
@@ -160,14 +160,8 @@ def momentum(rate: float) -> Change:
 
 def decaying(config: Config) -> Config:
     """Learning rates that fall to a hundredth, by a cosine."""
-    rate = config.d_optimizer.learning_rate
-    optimizer = dataclasses.replace(
-        config.d_optimizer,
-        schedule="cosine",
-        decay_updates=config.iterations,
-        final_learning_rate=rate / 100,
-    )
-    return dataclasses.replace(config, d_optimizer=optimizer, g_optimizer=optimizer)
+    annealing = Annealing(images=config.iterations * config.batch_size, learning_rate=0.01)
+    return dataclasses.replace(config, g_optimizer=config.d_optimizer, annealing=annealing)
 
 
 def wide_critic(config: Config) -> Config:

@@ -11,21 +11,24 @@ within 3σ of a mode, with seed 0. The pictures show samples over real points.
 """
 
 from gan_jax import cli
-from gan_jax.config import Average, Config, Data, Evaluation, Network, Objective, Optimizer
-
-ITERATIONS = 30_000
-ADAM = Optimizer(
-    learning_rate=1e-3,
-    options={"b1": 0.0, "b2": 0.99},
-    schedule="cosine",
-    decay_updates=ITERATIONS,
-    final_learning_rate=2e-5,
+from gan_jax.config import (
+    Annealing,
+    Average,
+    Config,
+    Data,
+    Evaluation,
+    Network,
+    Objective,
+    Optimizer,
 )
+
+ITERATIONS, BATCH_SIZE = 30_000, 256
+ADAM = Optimizer(learning_rate=1e-3, options={"b1": 0.0, "b2": 0.99})
 
 CONFIG = Config(
     name="ring",
     iterations=ITERATIONS,
-    batch_size=256,
+    batch_size=BATCH_SIZE,
     data=Data(source="ring"),
     objective=Objective(loss="relativistic_pairing", r1=0.1, r2=0.1, latent_dim=2),
     generator=Network(kind="mlp", width=128, depth=4),
@@ -33,6 +36,7 @@ CONFIG = Config(
     g_optimizer=ADAM,
     d_optimizer=ADAM,
     average=Average(half_life=100_000),
+    annealing=Annealing(images=ITERATIONS * BATCH_SIZE, learning_rate=0.02),
     evaluation=Evaluation(every=5000),
     check_every=500,
     log_every=1000,

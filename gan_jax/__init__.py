@@ -5,9 +5,20 @@ touches the outside world lives in modules of its own: `gan_jax.data`, `gan_jax.
 `gan_jax.loop`, `gan_jax.cli`; `gan_jax.train` imports them on first use.
 """
 
-from gan_jax import ema, losses, networks, objectives, parallel, regularizers, sampling
+from gan_jax import (
+    augment,
+    ema,
+    losses,
+    networks,
+    objectives,
+    parallel,
+    regularizers,
+    sampling,
+    schedules,
+)
 from gan_jax.ema import EMA
 from gan_jax.objectives import Adversarial
+from gan_jax.path_length import PathLength
 from gan_jax.state import TrainState, create_train_states
 from gan_jax.steps import Alternation, alternate, d_step, g_step
 
@@ -17,8 +28,10 @@ __all__ = [
     "EMA",
     "Adversarial",
     "Alternation",
+    "PathLength",
     "TrainState",
     "alternate",
+    "augment",
     "create_train_states",
     "d_step",
     "ema",
@@ -29,6 +42,7 @@ __all__ = [
     "parallel",
     "regularizers",
     "sampling",
+    "schedules",
     "train",
 ]
 

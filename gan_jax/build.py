@@ -15,15 +15,21 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Key
 
-from gan_jax import losses, networks, regularizers
-from gan_jax.config import Config, Network, Optimizer, essence, to_json
+from gan_jax import augment, losses, networks, regularizers
+from gan_jax.config import Annealing, Config, Network, Optimizer, essence, to_json
 from gan_jax.data.sources import Description
 from gan_jax.ema import EMA
 from gan_jax.errors import InputError
+from gan_jax.freezing import freeze
 from gan_jax.objectives import Adversarial
+from gan_jax.orthogonal import orthogonal_regularization
+from gan_jax.path_length import PathLength
+from gan_jax.schedules import Schedule, by_update
 from gan_jax.state import TrainState, create_train_states
 
 T = TypeVar("T")
+
+_PATH_LENGTH_EVERY = 4  # as in StyleGAN2
 
 
 def _once(function: Callable[..., T]) -> Callable[..., T]:
@@ -40,34 +46,105 @@ def _once(function: Callable[..., T]) -> Callable[..., T]:
     return remembering
 
 
-def objective(config: Config) -> Adversarial:
+def objective(config: Config, data: Description) -> Adversarial:
     """The losses and penalties of a configuration.
 
     Raises:
         InputError: label smoothing for a loss that has none.
     """
-    wanted = config.objective
+    wanted, annealing = config.objective, config.annealing
     loss = losses.LOSSES[wanted.loss]
     smooths = "label_smoothing" in inspect.signature(loss.discriminator).parameters
     if wanted.label_smoothing is not None and not smooths:
         raise InputError(f"the loss {wanted.loss} has no targets that label smoothing could smooth")
+    average = config.average
+    half_life = _annealed(average.half_life, annealing.half_life, annealing, backwards=True)
+    path_length, style_shape = None, ()
+    if wanted.path_length:
+        made = generator(config, data)
+        path_length, style_shape = PathLength(wanted.path_length), (made.layers, made.style_dim)
+    return Adversarial(
+        loss=loss,
+        regularizers=_regularizers(config),
+        latent_dim=wanted.latent_dim,
+        label_smoothing=wanted.label_smoothing,
+        ema=EMA(half_life, average.ramp_up),
+        together=config.discriminator.kind != "stylegan2",  # it compares the examples of a batch
+        augmentation=None if wanted.bcr else augmentation(config),
+        adaptive=_adaptive(config),
+        auxiliary=wanted.auxiliary or None,
+        path_length=path_length,
+        style_shape=style_shape,
+        path_length_every=_PATH_LENGTH_EVERY if path_length else 1,
+        unroll=wanted.unroll,
+    )
+
+
+def _regularizers(config: Config) -> tuple[Callable, ...]:
+    wanted, annealing = config.objective, config.annealing
     penalties = (
         (wanted.r1, regularizers.R1),
         (wanted.r2, regularizers.R2),
         (wanted.wgan_gp, regularizers.WassersteinGP),
         (wanted.dragan, regularizers.DRAGAN),
     )
-    return Adversarial(
-        loss=loss,
-        regularizers=tuple(penalty(weight) for weight, penalty in penalties if weight),
-        latent_dim=wanted.latent_dim,
-        label_smoothing=wanted.label_smoothing,
-        ema=EMA(config.average.half_life, config.average.ramp_up),
-    )
+    chosen = [
+        penalty(_annealed(weight, annealing.penalties, annealing))
+        for weight, penalty in penalties
+        if weight
+    ]
+    if wanted.lazy > 1:
+        chosen = [regularizers.Lazy(penalty, wanted.lazy) for penalty in chosen]
+    if wanted.lecam:
+        chosen.append(regularizers.LeCam(wanted.lecam))
+    if wanted.bcr:
+        chosen.append(
+            regularizers.BalancedConsistency(augmentation(config), wanted.bcr, wanted.bcr)
+        )
+    return tuple(chosen)
+
+
+def augmentation(config: Config) -> Callable | None:
+    """What pictures go through before they are judged, or None."""
+    wanted, annealing = config.augmentation, config.annealing
+    steps = []
+    if wanted.kind != "none":
+        kind = {"diffaugment": augment.DiffAugment, "ada": augment.ADA}[wanted.kind]
+        categories = (wanted.categories,) if wanted.categories else ()
+        probability = _annealed(
+            wanted.probability, annealing.augmentation, annealing, backwards=True
+        )
+        steps.append(kind(*categories).replace(probability=probability))
+    if wanted.noise:
+        steps.append(augment.InstanceNoise(_annealed(wanted.noise, annealing.noise, annealing)))
+    if len(steps) > 1:
+        return augment.Chain(tuple(steps))
+    return steps[0] if steps else None
+
+
+def _adaptive(config: Config) -> augment.AdaptiveProbability | None:
+    wanted = config.augmentation
+    if wanted.target is None:
+        return None
+    return augment.AdaptiveProbability(wanted.target, wanted.images)
+
+
+def _annealed(
+    value: float, factor: float, annealing: Annealing, *, backwards: bool = False
+) -> float | Schedule:
+    """From `value` to `factor` times it; `backwards`, the other way round."""
+    if factor == 1:
+        return value
+    ends = (value * factor, value) if backwards else (value, value * factor)
+    return Schedule(*ends, annealing.images, annealing.shape)
 
 
 def generator(config: Config, data: Description):
-    """A Linen module that makes examples of the data's shape."""
+    """A Linen module that makes examples of the data's shape.
+
+    Raises:
+        InputError: networks of this kind do not make such examples.
+    """
     return _generator(essence(config), data)
 
 
@@ -75,75 +152,175 @@ def generator(config: Config, data: Description):
 def _generator(config: Config, data: Description):
     network, options = config.generator, _options(config, config.generator, data)
     if network.kind == "mlp":
-        return networks.mlp.Generator(features=data.shape[0], depth=network.depth, **options)
-    return networks.dcgan.Generator(
-        resolution=data.shape[0], channels=data.shape[2], norm=network.norm, **options
-    )
+        return networks.mlp.Generator(
+            features=data.shape[0], width=network.width, depth=network.depth, **options
+        )
+    options |= {"channels": data.shape[2]}
+    if network.kind == "r3gan":
+        return networks.r3gan.Generator(**_r3gan_widths(network), **options)
+    options |= {"resolution": data.shape[0], "width": network.width}
+    if network.kind == "stylegan2":
+        return networks.stylegan2.Generator(
+            max_width=network.max_width,
+            mapping_depth=network.depth,
+            style_dim=config.objective.latent_dim,
+            style_mixing=network.style_mixing,
+            **options,
+        )
+    if network.kind == "biggan":
+        return networks.biggan.Generator(**options)
+    return _PLAIN[network.kind].Generator(norm=network.norm, **options)
 
 
 def discriminator(config: Config, data: Description):
-    """A Linen module that judges examples of the data's shape."""
+    """A Linen module that judges examples of the data's shape.
+
+    Raises:
+        InputError: networks of this kind do not take such examples.
+    """
     return _discriminator(essence(config), data)
 
 
 @_once
 def _discriminator(config: Config, data: Description):
+    module = _unpacked(config, data)
+    packing = config.objective.packing
+    return module if packing == 1 else networks.packing.Packed(module, packing)
+
+
+def _unpacked(config: Config, data: Description):
     network, options = config.discriminator, _options(config, config.discriminator, data)
     if network.kind == "mlp":
-        return networks.mlp.Discriminator(depth=network.depth, **options)
-    return networks.dcgan.Discriminator(resolution=data.shape[0], norm=network.norm, **options)
+        return networks.mlp.Discriminator(width=network.width, depth=network.depth, **options)
+    if network.kind == "r3gan":
+        return networks.r3gan.Discriminator(**_r3gan_widths(network), **options)
+    options |= {"resolution": data.shape[0], "width": network.width}
+    if network.kind == "stylegan2":
+        return networks.stylegan2.Discriminator(max_width=network.max_width, **options)
+    if config.objective.auxiliary:
+        options["conditioning"] = "auxiliary"
+    if network.kind == "biggan":
+        return networks.biggan.Discriminator(**options)
+    return _PLAIN[network.kind].Discriminator(norm=network.norm, **options)
+
+
+_PLAIN = {"dcgan": networks.dcgan, "resnet": networks.resnet}
 
 
 def _options(config: Config, network: Network, data: Description) -> dict:
+    """What networks of all kinds take."""
     if (network.kind == "mlp") != (len(data.shape) == 1):
         what = "points" if len(data.shape) == 1 else "pictures"
         raise InputError(
             f"{config.data.source} has {what}, and {network.kind} networks are not for these: set "
             f"generator.kind and discriminator.kind to {'mlp' if what == 'points' else 'dcgan'}"
         )
-    if network.kind == "dcgan" and data.shape[0] not in networks.dcgan.RESOLUTIONS:
-        raise InputError(
-            f"a DCGAN makes pictures of {', '.join(map(str, networks.dcgan.RESOLUTIONS))} pixels, "
-            f"not {data.shape[0]}: set data.resolution (and data.fit)"
-        )
+    if network.kind == "r3gan":
+        resolution = 4 * 2 ** (len(network.widths) - 1)
+        if not network.widths or resolution != data.shape[0]:
+            raise InputError(
+                f"r3gan networks have a width for every resolution from 4×4 up to that of the "
+                f"data, {data.shape[0]}×{data.shape[0]}: set generator.widths and "
+                "discriminator.widths"
+            )
+    elif network.kind != "mlp":
+        resolutions = getattr(networks, network.kind).RESOLUTIONS
+        if data.shape[0] not in resolutions:
+            raise InputError(
+                f"a {_TITLES[network.kind]} makes pictures of {', '.join(map(str, resolutions))} "
+                f"pixels, not {data.shape[0]}: set data.resolution (and data.fit)"
+            )
     return {
-        "width": network.width,
         "num_classes": data.num_classes if config.objective.conditional else None,
         "dtype": jnp.dtype(network.dtype),
     }
+
+
+_TITLES = {
+    "dcgan": "DCGAN",
+    "resnet": "ResNet",
+    "biggan": "BigGAN",
+    "stylegan2": "StyleGAN2",
+}
+
+
+def _r3gan_widths(network: Network) -> dict[str, tuple[int, ...]]:
+    groups = network.groups or tuple(max(1, 2 * width // 16) for width in network.widths)
+    return {"widths": network.widths, "groups": groups}
 
 
 def slowed(config: Config, factor: float) -> Config:
     """The same with all learning rates multiplied by `factor`."""
 
     def slow(optimizer: Optimizer) -> Optimizer:
-        return dataclasses.replace(
-            optimizer,
-            learning_rate=optimizer.learning_rate * factor,
-            final_learning_rate=optimizer.final_learning_rate * factor,
-        )
+        return dataclasses.replace(optimizer, learning_rate=optimizer.learning_rate * factor)
 
     return dataclasses.replace(
         config, g_optimizer=slow(config.g_optimizer), d_optimizer=slow(config.d_optimizer)
     )
 
 
-@_once
-def optimizer(config: Optimizer) -> optax.GradientTransformation:
-    """The optax transformation of one network.
+def optimizers(
+    config: Config, *, traced: bool = False
+) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+    """Of the discriminator and of the generator. Learning rates that are `traced` are numbers in
+    the optimisers' states, under LEARNING_RATE: there they can differ from state to state.
 
     Raises:
         InputError: optax has no such optimiser, or it does not take these options.
     """
-    rate: optax.ScalarOrSchedule = config.learning_rate
-    if config.schedule == "linear":
-        rate = optax.linear_schedule(rate, config.final_learning_rate, config.decay_updates)
-    elif config.schedule == "cosine":
-        alpha = config.final_learning_rate / config.learning_rate
-        rate = optax.cosine_decay_schedule(rate, config.decay_updates, alpha)
-    factory = getattr(optax, config.name, None)
+    use = _Use(config.batch_size, traced)
+    return tuple(_optimizer(wanted, config.annealing, use) for wanted in _corrected(config))
+
+
+def learning_rates(config: Config) -> tuple[float, float]:
+    """At the start, of the discriminator and of the generator."""
+    return tuple(wanted.learning_rate for wanted in _corrected(config))
+
+
+def _corrected(config: Config) -> tuple[Optimizer, Optimizer]:
+    """The optimisers' settings, corrected where penalties are lazy."""
+    wanted = config.objective
+    has_gradient_penalties = any((wanted.r1, wanted.r2, wanted.wgan_gp, wanted.dragan))
+    return (
+        _lazily(config.d_optimizer, wanted.lazy if has_gradient_penalties else 1),
+        _lazily(config.g_optimizer, _PATH_LENGTH_EVERY if wanted.path_length else 1),
+    )
+
+
+def _lazily(config: Optimizer, every: int) -> Optimizer:
+    """Corrected for a penalty that comes in every so manieth update only."""
+    if every == 1 or not config.name.startswith("adam"):
+        return config
+    defaults = {"b1": 0.9, "b2": 0.999} | config.options
+    rate, b1, b2 = regularizers.lazy_adam(
+        config.learning_rate, defaults["b1"], defaults["b2"], every
+    )
+    return dataclasses.replace(config, learning_rate=rate, options=defaults | {"b1": b1, "b2": b2})
+
+
+LEARNING_RATE = "step_size"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Use:
+    batch_size: int
+    traced: bool
+
+
+@_once
+def _optimizer(config: Optimizer, annealing: Annealing, use: _Use) -> optax.GradientTransformation:
+    rate = 1.0 if use.traced else config.learning_rate
+    rate = _annealed(rate, annealing.learning_rate, annealing)
+    options, factory = dict(config.options), getattr(optax, config.name, None)
+    if isinstance(rate, Schedule):
+        rate = by_update(rate, use.batch_size)
+    if annealing.b2 is not None:
+        b2 = Schedule(options["b2"], annealing.b2, annealing.images, annealing.shape)
+        options["b2"] = by_update(b2, use.batch_size)
+        factory = factory and optax.inject_hyperparams(factory)
     try:
-        tx = factory(rate, **config.options)
+        tx = factory(rate, **options)
         if not isinstance(tx, optax.GradientTransformation):
             raise TypeError("it is no optimiser")
     except (AttributeError, TypeError, ValueError) as error:
@@ -151,36 +328,49 @@ def optimizer(config: Optimizer) -> optax.GradientTransformation:
         raise InputError(
             f"optax has no optimiser {config.name}(learning_rate, {options}): {error}"
         ) from error
+    before, after = [], []
+    if use.traced:
+        after.append(optax.inject_hyperparams(optax.scale)(**{LEARNING_RATE: config.learning_rate}))
+    if config.orthogonal:
+        before.append(orthogonal_regularization(config.orthogonal))
+    if config.clip_gradients is not None:
+        before.append(optax.clip_by_global_norm(config.clip_gradients))
     if config.clip_weights is not None:
-        tx = optax.chain(tx, regularizers.clip_weights(config.clip_weights))
-    return tx
+        after.append(regularizers.clip_weights(config.clip_weights))
+    if config.freeze:
+        after.append(freeze(config.freeze))
+    return optax.chain(*before, tx, *after) if before or after else tx
 
 
-def states(config: Config, data: Description) -> tuple[TrainState, TrainState]:
-    """Both players at the start of the run that `config` describes: `(d, g)`.
+def states(
+    config: Config, data: Description, *, traced: bool = False
+) -> tuple[TrainState, TrainState]:
+    """Both players at the start of the run that `config` describes: `(d, g)`. Learning rates may be
+    `traced` (see `optimizers`).
 
     Traceable: `jax.eval_shape` gives the shapes without computing anything.
     """
     key = jax.random.fold_in(jax.random.key(config.seed), INITIALIZATION)
-    return _creation(essence(config), data)(key)
+    return _creation(essence(config), data, _Use(config.batch_size, traced))(key)
 
 
 @_once
-def _creation(config: Config, data: Description) -> Callable[..., Any]:
+def _creation(config: Config, data: Description, use: _Use) -> Callable[..., Any]:
     """From a key to both players, compiled."""
 
     def create(key: Key[Array, ""]) -> tuple[TrainState, TrainState]:
         batch = {"real": jnp.zeros((1, *data.shape), jnp.float32)}
         if config.objective.conditional:
             batch["label"] = jnp.zeros((1,), jnp.int32)
+        d_tx, g_tx = optimizers(config, traced=use.traced)
         return create_train_states(
             key,
             generator=generator(config, data),
             discriminator=discriminator(config, data),
-            objective=objective(config),
+            objective=objective(config, data),
             batch=batch,
-            d_tx=optimizer(config.d_optimizer),
-            g_tx=optimizer(config.g_optimizer),
+            d_tx=d_tx,
+            g_tx=g_tx,
         )
 
     return jax.jit(create)

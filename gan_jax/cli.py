@@ -1,11 +1,12 @@
 """The command line of `experiments/*.py`."""
 
+import argparse
 import contextlib
 import dataclasses
 import math
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,8 @@ class Launch:
     """Directory of the run, by default runs/NAME. If it holds this run already, go on with it."""
     fork: Path | None = None
     """Start a new run in this directory, from the latest checkpoint in --out."""
+    init_from: Path | None = None
+    """Begin a new run with the networks of this run, trained on other data."""
     data_dir: str | None = None
     """Where TFDS datasets are prepared, by default $TFDS_DATA_DIR or ~/tensorflow_datasets."""
     skip_bad_images: bool = False
@@ -44,14 +47,18 @@ class Launch:
     """Which of them this is, from 0, with HOST:PORT."""
 
 
-def experiment(config: Config, description: str) -> None:
-    """The whole of an experiment file: flags over `config`, then training.
+def experiment(config: Config | Mapping[str, Config], description: str) -> None:
+    """The whole of an experiment file: flags over `config`, then training. Of several, by name, the
+    flag `--preset` chooses one; the first is the default.
 
     Exits with status 2 where the input has to change, 1 where training diverged, and 130 after an
     interruption.
     """
     with errors_in_one_line():
-        launch = tyro.cli(Launch, default=Launch(config), description=description)
+        arguments = sys.argv[1:]
+        if isinstance(config, Mapping):
+            config, arguments, description = _preset(config, arguments, description)
+        launch = tyro.cli(Launch, default=Launch(config), args=arguments, description=description)
         if launch.dry_run:
             _dry_run(launch)
             return
@@ -63,6 +70,7 @@ def experiment(config: Config, description: str) -> None:
                 launch.config,
                 out=launch.out,
                 fork=launch.fork,
+                init_from=launch.init_from,
                 data_dir=launch.data_dir,
                 skip_bad_images=launch.skip_bad_images,
                 profile=launch.profile,
@@ -75,6 +83,20 @@ def experiment(config: Config, description: str) -> None:
             sys.exit(130)
         if jax.process_index() == 0:
             _say_what_next(result.directory, launch)
+
+
+def _preset(
+    configs: Mapping[str, Config], arguments: list[str], description: str
+) -> tuple[Config, list[str], str]:
+    """The configuration that `--preset` names, and the other arguments."""
+    first = next(iter(configs))
+    description += f"\n--preset is one of {', '.join(configs)} (default: {first})."
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset", default=first)
+    chosen, rest = parser.parse_known_args(arguments)
+    if chosen.preset not in configs:
+        raise InputError(f"unknown --preset {chosen.preset!r}: one of {', '.join(configs)}")
+    return configs[chosen.preset], rest, description
 
 
 def _say_what_next(directory: Path, launch: Launch) -> None:
@@ -128,7 +150,7 @@ def _dry_run(launch: Launch) -> None:
     )
     for name, state in (("generator", g), ("discriminator", d)):
         size = sum(math.prod(x.shape) for x in jax.tree.leaves(state.params))
-        print(f"{name}: {size:,} parameters")
+        print(f"{name}: {size:,} parameters in {', '.join(sorted(state.params))}")
 
 
 def _join_processes(launch: Launch) -> None:

@@ -13,17 +13,20 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
+from gan_jax.augment import CATEGORIES, POLICIES
 from gan_jax.errors import InputError
 from gan_jax.losses import LOSSES
 from gan_jax.networks import dcgan
+from gan_jax.schedules import SHAPES
 from gan_jax.steps import Alternation
 
 T = TypeVar("T")
 
-NETWORKS = ("dcgan", "mlp")
+NETWORKS = ("dcgan", "resnet", "biggan", "stylegan2", "r3gan", "mlp")
+AUGMENTATIONS = ("none", "diffaugment", "ada")
+PENALTIES = ("r1", "r2", "wgan_gp", "dragan", "lecam", "bcr")
 DTYPES = ("float32", "bfloat16")
 FITS = ("crop", "pad")
-SCHEDULES = ("constant", "linear", "cosine")
 ON_FAILURE = ("warn", "stop", "rollback")
 EXTRACTORS = ("pixels", "classifier", "inception")
 METRICS = (
@@ -62,7 +65,7 @@ class Data:
     """What the real examples are."""
 
     source: str = "digits"
-    """digits, ring, grid, tfds:NAME, folder:PATH or npz:PATH."""
+    """digits, ring, grid, stacked_mnist, tfds:NAME, folder:PATH or npz:PATH."""
     split: str = "train"
     """Which split of a TFDS dataset."""
     resolution: int | None = None
@@ -76,6 +79,10 @@ class Data:
     held_out: int | None = None
     """Examples kept from training, to see whether the discriminator knows the others by heart.
     None: a tenth, at most 512."""
+    classes: tuple[int, ...] = ()
+    """Only examples of these classes. None given: all."""
+    limit: int | None = None
+    """Only so many of the examples, chosen at random (the same ones for every seed)."""
     budget_gib: float | None = None
     """Up to this, data live on the device, else they stream. None: ¼ of its memory, CPU: 2."""
 
@@ -85,13 +92,22 @@ class Network:
     """One of the two networks."""
 
     kind: str = "dcgan"
-    """dcgan for pictures, mlp for points."""
+    """dcgan, resnet, biggan, stylegan2 or r3gan for pictures, mlp for points."""
     width: int = 64
-    """Channels at half the resolution, doubling towards 4×4 (dcgan); of each layer (mlp)."""
+    """Channels: at half the resolution, doubling towards 4×4 (dcgan); at the full resolution
+    (stylegan2); as the paper's base width (resnet, biggan); of each layer (mlp)."""
+    max_width: int = 512
+    """Channels at most (stylegan2)."""
+    widths: tuple[int, ...] = ()
+    """Channels from 4×4 up to the full resolution (r3gan)."""
+    groups: tuple[int, ...] = ()
+    """Groups of the 3×3 convolutions, likewise (r3gan). None given: of 16 channels each."""
     depth: int = 3
-    """Hidden layers of an mlp."""
+    """Hidden layers (mlp); layers of the mapping network (stylegan2)."""
     norm: str = "none"
-    """batch, spectral or none (dcgan)."""
+    """batch, spectral or none (dcgan, resnet)."""
+    style_mixing: float = 0.0
+    """Probability that a picture takes its finer styles from a second latent (stylegan2)."""
     dtype: str = "float32"
     """What it computes in: float32 or bfloat16. Parameters are always float32."""
 
@@ -117,6 +133,23 @@ class Objective:
     """λ of the Wasserstein GAN's gradient penalty."""
     dragan: float = 0.0
     """λ of the DRAGAN penalty."""
+    lazy: int = 1
+    """Apply these gradient penalties in every so manieth update only, that much stronger, and
+    correct Adam for it."""
+    lecam: float = 0.0
+    """λ of the LeCam regulariser: keeps logits near the other kind's moving average."""
+    bcr: float = 0.0
+    """λ of balanced consistency: logits should not change under the augmentation, which then is for
+    nothing else."""
+    auxiliary: float = 0.0
+    """Weight of an auxiliary classifier (AC-GAN) in a conditional resnet or biggan, in place of the
+    discriminator's projection. 0: none."""
+    path_length: float = 0.0
+    """Weight of the path length penalty on a stylegan2 generator, in every fourth update."""
+    packing: int = 1
+    """Examples that the discriminator judges at once (PacGAN), for unconditional models."""
+    unroll: int = 0
+    """Discriminator updates that the generator looks ahead (unrolled GANs)."""
 
 
 @dataclass(frozen=True)
@@ -128,14 +161,56 @@ class Optimizer:
     learning_rate: float = 2e-4
     options: Numbers = field(default_factory=lambda: {"b1": 0.5, "b2": 0.999})
     """Further arguments of that optimiser. Giving some replaces all."""
-    schedule: str = "constant"
-    """constant, linear or cosine."""
-    final_learning_rate: float = 0.0
-    """Where a linear or cosine schedule ends."""
-    decay_updates: int | None = None
-    """After how many updates of this network it ends."""
+    clip_gradients: float | None = None
+    """Scale gradients down to this global norm where theirs is larger."""
     clip_weights: float | None = None
     """Keep every parameter within ± this (the original Wasserstein GAN)."""
+    orthogonal: float = 0.0
+    """β of BigGAN's orthogonal regularisation."""
+    freeze: tuple[str, ...] = ()
+    """Layers that stay as they are, by name (`--dry-run` lists them)."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to all pictures before the discriminator judges them."""
+
+    kind: str = "none"
+    """none, diffaugment or ada."""
+    categories: tuple[str, ...] = ()
+    """Which transformations. diffaugment: color, translation, cutout (the default). ada: blit,
+    geometric, color (the default), filter, noise, cutout."""
+    probability: float = 1.0
+    """Of each transformation."""
+    target: float | None = None
+    """Let the probability follow the discriminator instead (ADA): up while the mean sign of its
+    logits for real examples is above this, 0.6 in the paper, else down."""
+    images: float = 500_000
+    """In which that probability can rise from 0 to 1."""
+    noise: float = 0.0
+    """Standard deviation of instance noise, added after that."""
+
+
+@dataclass(frozen=True)
+class Annealing:
+    """What changes with the images that the network under training has seen, and then stays."""
+
+    images: float = 0
+    """Over how many. 0: nothing changes."""
+    shape: str = "cosine"
+    """cosine or linear."""
+    learning_rate: float = 1.0
+    """Learning rates end at this times their setting."""
+    penalties: float = 1.0
+    """So do the weights of r1, r2, wgan_gp and dragan."""
+    noise: float = 1.0
+    """So does instance noise."""
+    b2: float | None = None
+    """Adam's b2 ends here."""
+    half_life: float = 1.0
+    """The average's half-life begins at this times its setting."""
+    augmentation: float = 1.0
+    """So does the augmentation's probability."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +260,8 @@ class Config:
     g_optimizer: Optimizer = field(default_factory=Optimizer)
     d_optimizer: Optimizer = field(default_factory=Optimizer)
     average: Average = Average()
+    augmentation: Augmentation = Augmentation()
+    annealing: Annealing = Annealing()
     evaluation: Evaluation = Evaluation()
     balance: bool = False
     """Keep the players at the same pace: let each update less often as it gets ahead."""
@@ -223,16 +300,16 @@ class Config:
             raise InputError(f"data.channels is 1 (grey) or 3 (RGB), not {self.data.channels}")
         for name in ("g_optimizer", "d_optimizer"):
             optimizer = getattr(self, name)
-            _known(f"{name}.schedule", optimizer.schedule, SCHEDULES)
-            if optimizer.schedule != "constant" and optimizer.decay_updates is None:
-                raise InputError(f"a {optimizer.schedule} schedule needs {name}.decay_updates")
-            if optimizer.decay_updates is not None:
-                _at_least(f"{name}.decay_updates", optimizer.decay_updates, 1)
-            if optimizer.schedule == "cosine" and optimizer.learning_rate <= 0:
-                raise InputError(f"a cosine schedule needs {name}.learning_rate above 0")
             _at_least(f"{name}.learning_rate", optimizer.learning_rate, 0)
-            if optimizer.clip_weights is not None and optimizer.clip_weights <= 0:
-                raise InputError(f"{name}.clip_weights is above 0, not {optimizer.clip_weights}")
+            _at_least(f"{name}.orthogonal", optimizer.orthogonal, 0)
+            for limit in ("clip_gradients", "clip_weights"):
+                value = getattr(optimizer, limit)
+                if value is not None and value <= 0:
+                    raise InputError(f"{name}.{limit} is above 0, not {value}")
+            if self.annealing.b2 is not None and "b2" not in optimizer.options:
+                raise InputError(f"annealing.b2 needs a b2 to start from in {name}.options")
+        self._validate_annealing()
+        self._validate_augmentation()
         _known("on_failure", self.on_failure, ON_FAILURE)
         _known("evaluation.extractor", self.evaluation.extractor, EXTRACTORS)
         for metric in self.evaluation.metrics:
@@ -263,19 +340,87 @@ class Config:
         if self.seed >= 2**32:
             raise InputError(f"seed is below 2**32, not {self.seed}")
         _at_least("objective.latent_dim", self.objective.latent_dim, 1)
-        penalties = [p for p in ("r1", "r2", "wgan_gp", "dragan") if getattr(self.objective, p)]
-        for name in ("r1", "r2", "wgan_gp", "dragan"):
+        for name in (*PENALTIES, "auxiliary", "path_length", "unroll"):
             _at_least(f"objective.{name}", getattr(self.objective, name), 0)
+        self._validate_objective()
         if not 0 <= (self.objective.label_smoothing or 0) < 1:
             raise InputError(
                 f"objective.label_smoothing is from 0 to 1, not {self.objective.label_smoothing}"
             )
-        norm = self.discriminator.norm if self.discriminator.kind == "dcgan" else "none"
-        if penalties and norm == "batch":
+        penalties = [p for p in PENALTIES if getattr(self.objective, p)]
+        normed = self.discriminator.kind in ("dcgan", "resnet")
+        if penalties and normed and self.discriminator.norm == "batch":
             raise InputError(
                 f"the penalty objective.{penalties[0]} needs a discriminator without batch norm: "
                 "set discriminator.norm to none or spectral"
             )
+
+    def _validate_objective(self) -> None:
+        objective, kinds = self.objective, (self.generator.kind, self.discriminator.kind)
+        for name in ("lazy", "packing"):
+            _at_least(f"objective.{name}", getattr(objective, name), 1)
+        if self.batch_size % objective.packing:
+            raise InputError(
+                f"a batch of {self.batch_size} is not packs of {objective.packing}: set batch_size "
+                "to a multiple of objective.packing"
+            )
+        if objective.packing > 1 and objective.conditional:
+            raise InputError("packs mix classes: set objective.packing to 1, or conditional to no")
+        if objective.auxiliary and not objective.conditional:
+            raise InputError("an auxiliary classifier needs objective.conditional")
+        if objective.auxiliary and self.discriminator.kind not in ("resnet", "biggan"):
+            raise InputError(
+                "objective.auxiliary is for the discriminators resnet and biggan, not "
+                f"{self.discriminator.kind}"
+            )
+        if objective.path_length and kinds[0] != "stylegan2":
+            raise InputError(
+                f"objective.path_length is for the generator stylegan2, not {kinds[0]}"
+            )
+        if objective.bcr and self.augmentation.kind == "none":
+            raise InputError("objective.bcr needs an augmentation.kind to be consistent under")
+        eps_root = self.d_optimizer.options.get("eps_root", 0)
+        if objective.unroll and self.d_optimizer.name.startswith("adam") and not eps_root:
+            raise InputError(
+                "objective.unroll differentiates the discriminator's optimiser, and Adam has no "
+                "derivative where a gradient is 0: give it eps_root, as in --d-optimizer.options "
+                "b1=0.5 b2=0.999 eps_root=1e-8"
+            )
+
+    def _validate_annealing(self) -> None:
+        annealing = self.annealing
+        _known("annealing.shape", annealing.shape, SHAPES)
+        _at_least("annealing.images", annealing.images, 0)
+        factors = ("learning_rate", "penalties", "noise", "half_life", "augmentation")
+        for name in factors:
+            _at_least(f"annealing.{name}", getattr(annealing, name), 0)
+        changes = [name for name in factors if getattr(annealing, name) != 1]
+        changes += ["b2"] if annealing.b2 is not None else []
+        if changes and not annealing.images:
+            raise InputError(f"annealing.{changes[0]} needs annealing.images: over how many")
+
+    def _validate_augmentation(self) -> None:
+        augmentation = self.augmentation
+        _known("augmentation.kind", augmentation.kind, AUGMENTATIONS)
+        known = {"none": (), "diffaugment": POLICIES, "ada": CATEGORIES}[augmentation.kind]
+        for category in augmentation.categories:
+            _known("augmentation.categories", category, known)
+        _at_least("augmentation.noise", augmentation.noise, 0)
+        if augmentation.images <= 0:
+            raise InputError(f"augmentation.images is above 0, not {augmentation.images}")
+        if not 0 <= augmentation.probability <= 1:
+            raise InputError(
+                f"augmentation.probability is from 0 to 1, not {augmentation.probability}"
+            )
+        if augmentation.target is not None:
+            if augmentation.kind == "none":
+                raise InputError("augmentation.target needs an augmentation.kind")
+            if LOSSES[self.objective.loss].threshold is None:
+                raise InputError(
+                    f"augmentation.target goes by the sign of a logit, which means nothing for the "
+                    f"loss {self.objective.loss}: set augmentation.probability (and let it grow by "
+                    "annealing.augmentation)"
+                )
 
 
 NOT_PART_OF_TRAINING = {

@@ -25,7 +25,7 @@ from gan_jax.data import Description, Feed, Order, make_feed
 from gan_jax.diagnosis import Diagnosis
 from gan_jax.errors import DivergedError, FailedError, InputError
 from gan_jax.interruption import Interruption
-from gan_jax.logs import Log
+from gan_jax.logs import Lines, Log
 from gan_jax.monitor import Monitor
 from gan_jax.program import Averages, Pace, Tally, axis_indices, make_program, replicate
 from gan_jax.runs import Rollback, Run
@@ -33,6 +33,7 @@ from gan_jax.scorekeeper import Scorekeeper
 from gan_jax.signals import Measured
 from gan_jax.state import TrainState
 from gan_jax.steps import Alternation
+from gan_jax.transfer import transfer
 
 _TRACED = 10  # iterations
 _ROLLBACKS = 3
@@ -55,6 +56,7 @@ def train(
     *,
     out: str | Path | None = None,
     fork: str | Path | None = None,
+    init_from: str | Path | None = None,
     data_dir: str | None = None,
     skip_bad_images: bool = False,
     profile: bool = False,
@@ -68,6 +70,8 @@ def train(
             often to log, sample and save, and in nothing else.
         fork: Start a new run in this directory from the latest checkpoint in `out`, under `config`,
             which may differ in whatever leaves the networks and optimisers the same shape.
+        init_from: Begin a new run with the networks of this one, at its latest checkpoint: every
+            array that has the same name and shape in both.
         data_dir: Where TFDS datasets are prepared.
         skip_bad_images: Leave out images that cannot be decoded.
         profile: Trace some iterations with JAX's profiler, into `profile/` in the run's directory.
@@ -85,7 +89,12 @@ def train(
     plan, error = None, None
     try:
         plan = start.plan(
-            config, out=out, fork=fork, data_dir=data_dir, skip_bad_images=skip_bad_images
+            config,
+            out=out,
+            fork=fork,
+            init_from=init_from,
+            data_dir=data_dir,
+            skip_bad_images=skip_bad_images,
         )
     except InputError as own:
         error = own
@@ -127,7 +136,7 @@ def _roll_back(run: Run, session: "_Session", failure: Exception) -> None:
 def _open(plan: start.Plan) -> Run:
     """The run's directory; process 0 makes it."""
     if jax.process_index() == 0:
-        return Run.create(plan.directory, plan.config, plan.data, plan.origin)
+        return Run.create(plan.directory, plan.config, plan.data, plan.origin, plan.initial)
     return Run(plan.directory, plan.config, plan.data)
 
 
@@ -151,7 +160,7 @@ class _Session:
         self.config = build.slowed(plan.config, 0.5**self.rollbacks)
         self.data, self.source = plan.data, plan.source
         self.like = jax.eval_shape(lambda: build.states(self.config, self.data))
-        self.objective = build.objective(self.config)
+        self.objective = build.objective(self.config, self.data)
         self.main = jax.process_index() == 0
         self.order = Order(self.config.seed, self.data.examples, self.config.batch_size)
         self.key = jax.random.fold_in(jax.random.key(self.config.seed), build.TRAINING)
@@ -175,11 +184,14 @@ class _Session:
                 self.log = Log(self.run.directory, start=first, iterations=self.config.iterations)
                 closing.callback(self.log.close)
             self._announce(first)
+            checks = self.run.health(until=first)
+            lines = None
+            if self.main:
+                lines = Lines(self.run.directory / "health.jsonl", start=first)
+                closing.callback(lines.close)
             self.monitor = Monitor(
-                self.run, self.source, self.plan.held_out, self.objective,
-                start=first, writes=self.main,
-            )  # fmt: skip
-            closing.callback(self.monitor.close)
+                self.config, self.source, self.plan.held_out, checks=checks, lines=lines
+            )
             self.pace = pace(self.monitor.history) if self.config.balance else Pace()
             if self.log:
                 self.scorekeeper = Scorekeeper(self.run, self.source, self.log, start=first)
@@ -197,7 +209,22 @@ class _Session:
         origin = self.run.origin()
         if origin is not None:
             return origin.iteration, *Run.open(origin.directory).states(origin.iteration, self.like)
-        return 0, *jax.tree.map(np.asarray, build.states(self.config, self.data))
+        d, g = jax.tree.map(np.asarray, build.states(self.config, self.data))
+        if self.plan.initial is not None:
+            d, g = self._transferred(d, g)
+        return 0, d, g
+
+    def _transferred(self, d: TrainState, g: TrainState) -> tuple[TrainState, TrainState]:
+        initial = self.plan.initial
+        old_d, old_g = Run.open(initial.directory).states(initial.iteration)
+        d, fresh_d = transfer(d, old_d)
+        g, fresh_g = transfer(g, old_g)
+        if self.main:
+            fresh = [f"discriminator {name}" for name in fresh_d]
+            fresh += [f"generator {name}" for name in fresh_g]
+            new = f"; new: {', '.join(fresh)}" if fresh else ""
+            print(f"beginning with the networks of {initial.directory}{new}")
+        return d, g
 
     def _make_feed(self) -> Feed:
         config = self.config
@@ -236,8 +263,8 @@ class _Session:
         """Trains until the end or until asked to stop; returns the iteration reached."""
         config = self.config
         iteration, saved, flying = first, self.checkpoints.latest(), None
-        if iteration and saved is None:
-            self.checkpoints.save(iteration, d, g)  # a fork, from now on, stands on its own
+        if saved is None and (iteration or self.plan.initial is not None):
+            self.checkpoints.save(iteration, d, g)  # from now on, it stands on its own
             saved = iteration
         if iteration >= config.iterations:
             return d, g, iteration

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 Logits = Float[Array, " b"]
 Scalar = Float[Array, ""]
@@ -44,6 +44,17 @@ def cross_entropy(
     """
     smoothed = label_smoothing * jnp.mean(real_logits.astype(jnp.float32))
     return jnp.mean(_softplus(-real_logits)) + jnp.mean(_softplus(fake_logits)) + smoothed
+
+
+def class_loss(class_logits: Float[Array, "b classes"], label: Int[Array, " b"]) -> Scalar:
+    """Cross entropy of a classifier's logits: −mean log softmax(c)[label]. Both players of an
+    AC-GAN minimise it beside their own loss.
+
+    Source: Odena et al., "Conditional Image Synthesis with Auxiliary Classifier GANs", 2017, eq. 3.
+    """
+    log_probabilities = jax.nn.log_softmax(class_logits.astype(jnp.float32))
+    one_hot = jax.nn.one_hot(label, class_logits.shape[-1])
+    return -jnp.mean(jnp.sum(one_hot * log_probabilities, axis=-1))
 
 
 def _minimax_generator(real_logits: Logits, fake_logits: Logits) -> Scalar:

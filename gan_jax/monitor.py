@@ -1,48 +1,49 @@
 """Follows the health of a run while it trains: measures, diagnoses, and keeps the history."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import build, signals
+from gan_jax.config import Config
 from gan_jax.data import Source
 from gan_jax.data.feed import prepare
 from gan_jax.data.sources import read_some
 from gan_jax.diagnosis import Diagnosis, diagnose
 from gan_jax.logs import Lines
-from gan_jax.objectives import Adversarial
-from gan_jax.runs import Run
 from gan_jax.state import TrainState
 
 
 class Monitor:
-    """The checks of a run that goes on from iteration `start`.
+    """The checks of a run.
 
-    `held_out` are real examples that it does not train on, if there are any. If it `writes`, the
-    checks go to `health.jsonl`.
+    `held_out` are real examples that it does not train on, if there are any; `checks` are those
+    made so far, as `health.jsonl` has them; `lines` is where further ones are written.
     """
 
     def __init__(
         self,
-        run: Run,
+        config: Config,
         training: Source,
         held_out: Source | None,
-        objective: Adversarial,
         *,
-        start: int,
-        writes: bool,
+        checks: Sequence[Mapping[str, Any]] = (),
+        lines: Lines | None = None,
     ):
-        self._sources, self._objective = (training, held_out), objective
-        self._labels = run.config.objective.conditional
-        self._key = jax.random.fold_in(jax.random.key(run.config.seed), build.CHECKS)
-        checks = run.health(until=start)
+        self._sources, self._objective = (
+            (training, held_out),
+            build.objective(config, training.description),
+        )
+        self._labels = config.objective.conditional
+        self._key = jax.random.fold_in(jax.random.key(config.seed), build.CHECKS)
         self.history = [{"iteration": check["iteration"], **check["signals"]} for check in checks]
         """The signals of every check so far."""
         self._shares = checks[-1]["shares"] if checks else None
-        self._lines = Lines(run.directory / "health.jsonl", start=start) if writes else None
+        self._lines = lines
 
     @functools.cached_property
     def _reference(self) -> tuple[signals.Reference, signals.Target]:
@@ -79,10 +80,6 @@ class Monitor:
         if self._lines:
             self._lines.write(iteration, signals=values, shares=self._shares, **diagnosis._asdict())
         return diagnosis
-
-    def close(self) -> None:
-        if self._lines:
-            self._lines.close()
 
 
 def _read(source: Source, labels: bool) -> tuple[np.ndarray, np.ndarray | None]:

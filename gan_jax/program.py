@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import PyTree
+from jaxtyping import Array, Key, PyTree
 
 from gan_jax.compilation import CompiledFast
 from gan_jax.data.feed import prepare
@@ -72,6 +72,14 @@ class Pace(NamedTuple):
     g_every: Any = 1
 
 
+def make_batches(
+    examples: dict[str, Array], key: Key[Array, ""], *, flip: bool, axis_name: str | None
+) -> dict[str, Array]:
+    """The batches of the iteration with this key, as the networks see them."""
+    flips = jax.random.fold_in(key, _FLIPS)
+    return prepare(examples, flips, flip=flip, axis_name=axis_name)
+
+
 def make_program(
     objective: Any, select: Callable, alternation: Alternation, *, flip: bool, paced: bool = False
 ) -> Callable[..., tuple[TrainState, TrainState, Tally]]:
@@ -110,9 +118,7 @@ def make_program(
 
     def iteration(d, g, resident, rows, index, key, pace):
         key = jax.random.fold_in(key, index)
-        batches = select(resident, rows)
-        flips = jax.random.fold_in(key, _FLIPS)
-        batches = prepare(batches, flips, flip=flip, axis_name=axis_name)
+        batches = make_batches(select(resident, rows), key, flip=flip, axis_name=axis_name)
         if paced:
             return play_paced(d, g, batches, key, index, pace)
         return play(alternation, d, g, batches, key)

@@ -22,18 +22,27 @@ from gan_jax import parallel
 
 Critic = Callable[[Array], Float[Array, " b"]]
 """Maps a batch to logits. If the batch is one device's part of a larger one, the critic has an
-attribute `axis_name` that says over which axis. If it knows the gradients of the sum of logits at
-some batches, it has a method `known_gradients(x)` that gives them, and None at others."""
+attribute `axis_name` that says over which axis. If it knows its logits and their gradients at some
+batches, it has methods `known_logits(x)` and `known_gradients(x)` (a row for every logit) that give
+them, and None at others. The number of the update is its attribute `step`."""
 
 Scalar = Float[Array, ""]
 Weight = float | int | Float[Array, "..."]
 
 
 def _input_gradients(critic: Critic, x: Array) -> Float[Array, "b features"]:
-    """∇ₓ critic(x) of every example, flattened, in float32."""
-    known = getattr(critic, "known_gradients", lambda x: None)(x)
-    gradients = jax.grad(lambda x: jnp.sum(critic(x)))(x) if known is None else known
-    return gradients.reshape(x.shape[0], -1).astype(jnp.float32)
+    """∇ₓ of every logit, flattened, in float32."""
+    gradients = getattr(critic, "known_gradients", lambda x: None)(x)
+    if gradients is None:
+        logits, pull_back = jax.vjp(critic, x)
+        # A logit of a pack of examples has the gradients of all of them.
+        gradients = pull_back(jnp.ones_like(logits))[0].reshape(len(logits), -1)
+    return gradients.astype(jnp.float32)
+
+
+def _logits(critic: Critic, x: Array) -> Float[Array, " b"]:
+    logits = getattr(critic, "known_logits", lambda x: None)(x)
+    return (critic(x) if logits is None else logits).astype(jnp.float32)
 
 
 def _squared_norms(gradients: Float[Array, "b features"]) -> Float[Array, " b"]:
@@ -107,6 +116,94 @@ class DRAGAN(struct.PyTreeNode):
         )
         nearby = real + 0.5 * std * noise
         return self.weight * jnp.mean(jnp.square(_norms(_input_gradients(critic, nearby)) - 1))
+
+
+class LeCam(struct.PyTreeNode):
+    """λ · (E[(D(x) − α_F)²] + E[(D(G(z)) − α_R)²]): keeps logits near the moving averages α_R and
+    α_F of the *other* kind's logits. It remembers these.
+
+    The averages, with decay 0.99, take in the batch at hand first; they start at 0.
+
+    Source: Tseng et al., "Regularizing Generative Adversarial Networks under Limited Data", 2021,
+    eq. 5.
+    """
+
+    weight: Weight = 0.3
+    decay: Weight = 0.99
+
+    def initial(self) -> dict[str, Scalar]:
+        return {"real": jnp.zeros(()), "fake": jnp.zeros(())}
+
+    def __call__(
+        self,
+        critic: Critic,
+        real: Array,
+        fake: Array,
+        key: Key[Array, ""],
+        memory: dict[str, Scalar],
+    ) -> tuple[Scalar, dict[str, Scalar]]:
+        logits = {"real": _logits(critic, real), "fake": _logits(critic, fake)}
+        memory = {
+            kind: self.decay * memory[kind]
+            + (1 - self.decay)
+            * jax.lax.stop_gradient(parallel.mean(jnp.mean(logits[kind]), _axis_name(critic)))
+            for kind in logits
+        }
+        real_term = jnp.mean(jnp.square(logits["real"] - memory["fake"]))
+        fake_term = jnp.mean(jnp.square(logits["fake"] - memory["real"]))
+        return self.weight * (real_term + fake_term), memory
+
+
+class BalancedConsistency(struct.PyTreeNode):
+    """λ_real · E(D(x) − D(T(x)))² + λ_fake · E(D(G(z)) − D(T(G(z))))²: an augmentation T should not
+    change the logit (bCR).
+
+    Source: Zhao et al., "Improved Consistency Regularization for GANs", 2020, algorithm 1.
+    """
+
+    augmentation: Callable[..., Array]
+    real_weight: Weight = 10.0
+    fake_weight: Weight = 10.0
+
+    def __call__(self, critic: Critic, real: Array, fake: Array, key: Key[Array, ""]) -> Scalar:
+        total = 0.0
+        for i, (x, weight) in enumerate(((real, self.real_weight), (fake, self.fake_weight))):
+            altered = self.augmentation(x, jax.random.fold_in(key, i), _axis_name(critic))
+            change = _logits(critic, x) - critic(altered).astype(jnp.float32)
+            total = total + weight * jnp.mean(jnp.square(change))
+        return total
+
+
+class Lazy(struct.PyTreeNode):
+    """A penalty in every so manieth update only, that much stronger.
+
+    The critic's attribute `step` says which update it is. Give the optimiser `lazy_adam`'s
+    correction, since it takes fewer and larger steps along the penalty's gradient.
+
+    Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020,
+    appendix B.
+    """
+
+    penalty: Callable[..., Scalar]
+    every: int = struct.field(pytree_node=False, default=16)
+
+    def __call__(self, critic: Critic, real: Array, fake: Array, key: Key[Array, ""]) -> Scalar:
+        return jax.lax.cond(
+            critic.step % self.every == 0,
+            lambda: jnp.asarray(self.every * self.penalty(critic, real, fake, key), jnp.float32),
+            lambda: jnp.zeros(()),
+        )
+
+
+def lazy_adam(learning_rate: float, b1: float, b2: float, every: int) -> tuple[float, float, float]:
+    """Adam's learning rate and decays for an optimiser whose penalty comes in every `every`th
+    update: as if the loss had every/(every + 1) of an update, and the penalty the rest.
+
+    Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020,
+    appendix B: λ′ = c·λ, β′ = β^c with c = k/(k + 1).
+    """
+    c = every / (every + 1)
+    return c * learning_rate, b1**c, b2**c
 
 
 def _axis_name(critic: Critic) -> str | None:

@@ -12,6 +12,7 @@ samples/        pictures at each interval, always of the same latents
 checkpoints/    both train states, the latest ones
 best/           both train states of the best checkpoint
 fork.json       of a forked run: from which checkpoint
+initial.json    of a run that began with the networks of another one: from which checkpoint
 """
 
 import contextlib
@@ -37,7 +38,7 @@ from gan_jax.state import TrainState
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """The checkpoint that a forked run began from."""
+    """The checkpoint that a run began from."""
 
     directory: str
     iteration: int
@@ -95,7 +96,12 @@ class Run:
 
     @classmethod
     def create(
-        cls, directory: Path, settings: Config, data: Description, origin: Origin | None = None
+        cls,
+        directory: Path,
+        settings: Config,
+        data: Description,
+        origin: Origin | None = None,
+        initial: Origin | None = None,
     ) -> "Run":
         """A new run, or the same one with another length or other intervals.
 
@@ -108,6 +114,10 @@ class Run:
                 write(directory / "fork.json", config.to_json(origin))
             elif not exists(directory):
                 (directory / "fork.json").unlink(missing_ok=True)  # of one that never began
+            if initial is not None:
+                write(directory / "initial.json", config.to_json(initial))
+            elif not exists(directory):
+                (directory / "initial.json").unlink(missing_ok=True)
             write(directory / "config.json", config.to_json(settings))
             write(directory / "data.json", config.to_json(data))
         except OSError as error:
@@ -116,7 +126,14 @@ class Run:
 
     def origin(self) -> Origin | None:
         """What it was forked from, if it was."""
-        path = self.directory / "fork.json"
+        return self._read_origin("fork.json")
+
+    def initial(self) -> Origin | None:
+        """Whose networks it began with, if not with new ones."""
+        return self._read_origin("initial.json")
+
+    def _read_origin(self, name: str) -> Origin | None:
+        path = self.directory / name
         return config.from_json(Origin, path.read_text()) if path.is_file() else None
 
     def checkpoints(self) -> Checkpoints:

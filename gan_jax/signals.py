@@ -257,7 +257,9 @@ def _relative_distance(real: Gaussian, fake: Gaussian) -> float:
 
 
 def _judge(d: TrainState, x: Array, label: Array | None) -> Logits:
-    return d.apply(d.params, x, label, train=True)[0].astype(jnp.float32)
+    output, _ = d.apply(d.params, x, label, train=True)
+    logits = output[0] if isinstance(output, tuple) else output  # beside them, classes
+    return logits.astype(jnp.float32)
 
 
 def _auc(above: Logits, below: Logits) -> Float[Array, ""]:

@@ -31,6 +31,8 @@ class Plan:
     """What it does not train on, of the same data."""
     origin: Origin | None
     """What a fork that has not begun begins from."""
+    initial: Origin | None
+    """Whose networks a run of its own begins with."""
 
     @property
     def data(self) -> Description:
@@ -42,6 +44,7 @@ def plan(
     *,
     out: str | Path | None,
     fork: str | Path | None,
+    init_from: str | Path | None,
     data_dir: str | None,
     skip_bad_images: bool,
 ) -> Plan:
@@ -58,7 +61,10 @@ def plan(
         forked, directory = Run.open(directory), Path(fork)
         if directory.resolve() == forked.directory.resolve():
             raise InputError(f"a fork needs a directory of its own, not {directory}")
+    if fork is not None and init_from is not None:
+        raise InputError("a fork goes on with its own networks: give --fork or --init-from")
     begun = Run.open(directory) if runs.exists(directory) else None
+    initial = _initial(begun, init_from)
     if begun is not None:
         _check_resumable(begun, config)
 
@@ -74,13 +80,16 @@ def plan(
     data = source.description
     check_data(config, data)
     check_evaluation(config, data)
-    like = jax.eval_shape(lambda: build.states(config, data))
+    try:
+        like = jax.eval_shape(lambda: build.states(config, data))
+    except ValueError as error:  # of a network or optimiser, about its settings
+        raise InputError(str(error)) from error
     if begun is not None:
         _check_same_data(begun, data)
     elif forked is not None:
         origin = Origin(str(forked.directory.resolve()), forked.latest())
         forked.states(origin.iteration, like)  # refused here, before anything is written
-    return Plan(config, directory, source, held_out, origin)
+    return Plan(config, directory, source, held_out, origin, initial)
 
 
 def check_devices(config: Config) -> None:
@@ -149,6 +158,23 @@ def agree(error: InputError | None, plan: Plan | None) -> None:
 
 def _kept(plan: Plan) -> list[str]:
     return sorted(path.name for path in plan.directory.glob("checkpoints/*"))
+
+
+def _initial(begun: Run | None, init_from: str | Path | None) -> Origin | None:
+    """Whose networks to begin with; what a run began with stays."""
+    known = begun.initial() if begun is not None else None
+    if init_from is None:
+        return known
+    trained = Run.open(init_from)
+    directory = str(trained.directory.resolve())
+    if begun is None:
+        return Origin(directory, trained.latest())
+    if known is None or known.directory != directory:
+        began = f"with the networks of {known.directory}" if known else "with new networks"
+        raise InputError(
+            f"{begun.directory} began {began}: give another --out, or --init-from as then"
+        )
+    return known
 
 
 def _check_resumable(run: Run, config: Config) -> None:

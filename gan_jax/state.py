@@ -11,6 +11,10 @@ import optax
 from flax import struct
 from jaxtyping import Array, Int, Key, PyTree
 
+OBJECTIVE = "objective"
+"""The collection of a state that its network never sees: what the objective remembers from one
+update to the next, such as moving averages of logits."""
+
 
 class TrainState(struct.PyTreeNode):
     """One network under training. Updating it makes a new one.
@@ -18,14 +22,16 @@ class TrainState(struct.PyTreeNode):
     `apply_fn(variables, x, label, train=…)` may belong to a Linen module or be any pure function.
     If the state holds collections beside the parameters, it is called with Linen's `mutable=[…]`
     while training and returns `(output, collections)`. If it takes an `axis_name`, it is told over
-    which device axis its batch is spread.
+    which device axis its batch is spread; if it takes a `key`, it gets one in training for what it
+    draws itself.
     """
 
     step: Int[Array, "..."]
     """Updates of this network so far."""
     params: PyTree
     collections: dict[str, PyTree]
-    """Every variable that is not a parameter: batch statistics, spectral-norm vectors."""
+    """Every variable that is not a parameter: batch statistics, spectral-norm vectors; and under
+    OBJECTIVE, what the objective remembers."""
     opt_state: optax.OptState
     ema_params: PyTree | None
     """The moving average of `params`: of the generator, None for the discriminator."""
@@ -56,18 +62,27 @@ class TrainState(struct.PyTreeNode):
         )
 
     def apply(
-        self, params: PyTree, *inputs: Array | None, train: bool, axis_name: str | None = None
-    ) -> tuple[Array, dict[str, PyTree]]:
-        """The network's output with `params` in place of its own, and its collections after."""
-        variables = {"params": params, **self.collections}
-        options: dict[str, Any] = {"train": train}
-        if axis_name is not None and _takes_axis_name(self.apply_fn):
-            options["axis_name"] = axis_name
-        if train and self.collections:
-            output, collections = self.apply_fn(
-                variables, *inputs, mutable=list(self.collections), **options
-            )
-            return output, dict(collections)
+        self,
+        params: PyTree,
+        *inputs: Array | None,
+        train: bool,
+        axis_name: str | None = None,
+        key: Key[Array, ""] | None = None,
+        **options: Any,
+    ) -> tuple[Any, dict[str, PyTree]]:
+        """The network's output with `params` in place of its own, and its collections after.
+
+        `axis_name` and `key` reach networks that take them, `options` any network.
+        """
+        seen = {name: c for name, c in self.collections.items() if name != OBJECTIVE}
+        variables = {"params": params, **seen}
+        options["train"] = train
+        for name, value in (("axis_name", axis_name), ("key", key)):
+            if value is not None and _takes(self.apply_fn, name):
+                options[name] = value
+        if train and seen:
+            output, updated = self.apply_fn(variables, *inputs, mutable=list(seen), **options)
+            return output, self.collections | dict(updated)
         return self.apply_fn(variables, *inputs, **options), self.collections
 
     def updated(self, gradients: PyTree, collections: dict[str, PyTree]) -> "TrainState":
@@ -82,9 +97,9 @@ class TrainState(struct.PyTreeNode):
 
 
 @functools.cache
-def _takes_axis_name(apply_fn: Callable[..., Any]) -> bool:
-    """Whether a network can be told its device axis. Linen's `apply` takes every keyword and hands
-    it to the module's `__call__`, which is where to look."""
+def _takes(apply_fn: Callable[..., Any], name: str) -> bool:
+    """Whether a network takes this keyword. Linen's `apply` takes every one and hands it to the
+    module's `__call__`, which is where to look."""
     while not hasattr(apply_fn, "__self__"):
         inside = getattr(apply_fn, "func", None) or getattr(apply_fn, "__wrapped__", None)
         if inside is None:
@@ -94,7 +109,7 @@ def _takes_axis_name(apply_fn: Callable[..., Any]) -> bool:
     is_network = hasattr(module, "apply") and callable(module)
     signature = inspect.signature(type(module).__call__ if is_network else apply_fn)
     kinds = {p.kind for p in signature.parameters.values()}
-    return "axis_name" in signature.parameters or inspect.Parameter.VAR_KEYWORD in kinds
+    return name in signature.parameters or inspect.Parameter.VAR_KEYWORD in kinds
 
 
 def create_train_states(

@@ -16,7 +16,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Key
 
-from gan_jax import parallel
+from gan_jax import parallel, schedules
 from gan_jax.state import TrainState
 
 Batch = dict[str, Array]
@@ -43,6 +43,7 @@ def d_step(
     norm of the update over that of the parameters.
     """
 
+    objective = schedules.at(objective, _images_seen(d, batch, axis_name))
     return _update(d, g, objective.d_loss, batch, key, axis_name)
 
 
@@ -62,13 +63,23 @@ def g_step(
     matter to relativistic losses only, its labels to conditional models.
     """
 
+    images_seen = _images_seen(g, batch, axis_name)
+    objective = schedules.at(objective, images_seen)
     new, metrics = _update(g, d, objective.g_loss, batch, key, axis_name)
     if g.ema_params is not None:
-        batch_size = jax.tree.leaves(batch)[0].shape[0] * parallel.size(axis_name)
-        images_seen = g.step.astype(jnp.float32) * batch_size  # int32 would end at 2³¹
+        batch_size = _batch_size(batch, axis_name)
         average = objective.ema.update(g.ema_params, new.params, images_seen, batch_size)
         new = new.replace(ema_params=average)
     return new, metrics
+
+
+def _batch_size(batch: Batch, axis_name: str | None) -> int:
+    return jax.tree.leaves(batch)[0].shape[0] * parallel.size(axis_name)
+
+
+def _images_seen(state: TrainState, batch: Batch, axis_name: str | None) -> Float[Array, "..."]:
+    """By the player under training so far."""
+    return state.step.astype(jnp.float32) * _batch_size(batch, axis_name)  # int32 would end at 2³¹
 
 
 def _update(

@@ -1,11 +1,8 @@
 """Real examples that are kept from training."""
 
-import dataclasses
-import hashlib
-
 import numpy as np
 
-from gan_jax.data.sources import Examples, Source
+from gan_jax.data.sources import Source, only
 from gan_jax.errors import InputError
 
 _MOST = 512
@@ -27,18 +24,4 @@ def hold_out(source: Source, n: int | None) -> tuple[Source, Source | None]:
         return source, None
     held_out = np.random.default_rng(examples).permutation(examples)[:n]
     training = np.setdiff1d(np.arange(examples), held_out)  # in order
-    return _only(source, training), _only(source, np.sort(held_out))
-
-
-def _only(source: Source, indices: np.ndarray) -> Source:
-    before = source.description
-    digest = hashlib.sha256(before.fingerprint.encode() + indices.tobytes()).hexdigest()[:16]
-    description = dataclasses.replace(before, examples=len(indices), fingerprint=digest)
-    if isinstance(source, Examples):
-        label = None if source.label is None else source.label[indices]
-        return dataclasses.replace(
-            source, description=description, real=source.real[indices], label=label
-        )
-    return dataclasses.replace(
-        source, description=description, read=lambda index: source.read(int(indices[index]))
-    )
+    return only(source, training), only(source, np.sort(held_out))

@@ -7,6 +7,7 @@ whole, once, into `Examples`; see `gan_jax.data.feed`.
 import dataclasses
 import hashlib
 import logging
+import math
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +21,10 @@ from gan_jax.config import Data
 from gan_jax.data import cache, gaussians, pictures
 from gan_jax.errors import InputError
 
-NAMES = ("digits", "ring", "grid", "tfds:NAME", "folder:PATH", "npz:PATH")
+MIXTURES = ("ring", "grid")
+NAMES = ("digits", *MIXTURES, "stacked_mnist", "tfds:NAME", "folder:PATH", "npz:PATH")
 MIXTURE_POINTS = 100_000
+STACKS = 128_000
 
 _DATA_STREAM = 0x6D6978  # apart from the stream that trains on these points
 
@@ -104,8 +107,10 @@ def load(
     name, _, argument = data.source.partition(":")
     if name == "digits":
         source: Source = _digits(data)
-    elif name in ("ring", "grid"):
+    elif name in MIXTURES:
         source = _mixture(data, name, seed)
+    elif name == "stacked_mnist":
+        source = _stacked_mnist(data, data_dir)
     elif name == "tfds" and argument:
         source = _tfds(data, argument, data_dir)
     elif name == "folder" and argument:
@@ -122,8 +127,44 @@ def load(
             source = _without_bad_ones(source)
         description = source.description
         nbytes = description.examples * np.prod(description.shape) * source.dtype.itemsize
-        return read_all(source) if nbytes <= budget_bytes else source
+        source = read_all(source) if nbytes <= budget_bytes else source
+    return _selected(source, data)
+
+
+def _selected(source: Source, data: Data) -> Source:
+    """The examples of the classes wanted, and as many as wanted."""
+    examples = source.description.examples
+    if data.classes:
+        num_classes = source.description.num_classes
+        if num_classes is None or not all(0 <= c < num_classes for c in data.classes):
+            has = "no classes" if num_classes is None else f"classes 0 to {num_classes - 1}"
+            raise InputError(f"data.classes {data.classes}: {data.source} has {has}")
+        labels = (
+            source.label
+            if isinstance(source, Examples)
+            else [source.read(i)[1] for i in range(examples)]
+        )
+        source = only(source, np.flatnonzero(np.isin(labels, data.classes)))
+        examples = source.description.examples
+    if data.limit is not None and data.limit < examples:
+        chosen = np.random.default_rng(0).permutation(examples)[: data.limit]
+        source = only(source, np.sort(chosen))
     return source
+
+
+def only(source: Source, indices: np.ndarray) -> Source:
+    """The examples at these indices, in this order."""
+    before = source.description
+    fingerprint = _digest(before.fingerprint, indices)
+    description = dataclasses.replace(before, examples=len(indices), fingerprint=fingerprint)
+    if isinstance(source, Examples):
+        label = None if source.label is None else source.label[indices]
+        return dataclasses.replace(
+            source, description=description, real=source.real[indices], label=label
+        )
+    return dataclasses.replace(
+        source, description=description, read=lambda index: source.read(int(indices[index]))
+    )
 
 
 def read_all(source: Lazy) -> Examples:
@@ -274,6 +315,28 @@ def _mixture(data: Data, name: str, seed: int) -> Examples:
     # Not of the numbers: their last bits may differ from one kind of device to another.
     fingerprint = _digest(name, seed, std, MIXTURE_POINTS)
     return _in_memory(data, np.asarray(points), np.asarray(mode), len(centers), fingerprint)
+
+
+def _stacked_mnist(data: Data, data_dir: str | None) -> Examples:
+    """STACKS pictures, each of three random digits of MNIST as red, green and blue. The class is
+    the number that they spell, red digit first.
+
+    Source: Metz et al., "Unrolled Generative Adversarial Networks", 2017, §3.3.1; as many as in Lin
+    et al., "PacGAN", 2018.
+    """
+    mnist = load(plain_mnist(data), data_dir=data_dir, budget_bytes=math.inf)
+    rng = np.random.default_rng(0)
+    digits = rng.integers(mnist.description.examples, size=(STACKS, 3))
+    real = np.concatenate([mnist.real[digits[:, i]] for i in range(3)], axis=-1)
+    label = mnist.label[digits] @ np.array([100, 10, 1])
+    fingerprint = _digest(mnist.description.fingerprint, digits)
+    plain = dataclasses.replace(data, resolution=None, channels=None)  # they are as wanted
+    return _in_memory(plain, real, label, 1000, fingerprint)
+
+
+def plain_mnist(data: Data) -> Data:
+    """The digits that `stacked_mnist` stacks."""
+    return dataclasses.replace(data, source="tfds:mnist", channels=1, classes=(), limit=None)
 
 
 def _tfds(data: Data, name: str, data_dir: str | None) -> Source:

@@ -1,0 +1,58 @@
+"""Numbers that change as images are seen.
+
+A `Schedule` may stand wherever an objective has a number: a penalty's weight, the moving average's
+half-life, an augmentation's probability. `at(objective, images_seen)` gives the objective of that
+moment. Schedules are pure functions of the images that the player under training has seen: its
+updates times the batch size.
+"""
+
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jaxtyping import Array, Float, PyTree
+
+T = TypeVar("T", bound=PyTree)
+Number = float | int | Float[Array, "..."]
+
+SHAPES = ("cosine", "linear")
+
+
+class Schedule(struct.PyTreeNode):
+    """From `start` to `end` over the first `images` images, and constant from there on.
+
+    As a cosine: start + (end − start)·(1 − cos πt)/2, with t the fraction of the images seen.
+
+    Source: for the cosine, the burn-in of Huang et al., "The GAN is dead; long live the GAN!",
+    2024, appendix D.
+    """
+
+    start: Number
+    end: Number
+    images: Number
+    shape: str = struct.field(pytree_node=False, default="cosine")
+
+    def __call__(self, images_seen: Number) -> Float[Array, "..."]:
+        """The number after `images_seen` images."""
+        t = jnp.clip(jnp.asarray(images_seen, jnp.float32) / self.images, 0.0, 1.0)
+        if self.shape == "cosine":
+            t = 0.5 * (1 - jnp.cos(jnp.pi * t))
+        return self.start + (self.end - self.start) * t
+
+
+def at(tree: T, images_seen: Number) -> T:
+    """`tree` with every schedule in it replaced by its number after `images_seen` images."""
+
+    def is_schedule(x) -> bool:
+        return isinstance(x, Schedule)
+
+    return jax.tree.map(
+        lambda x: x(images_seen) if is_schedule(x) else x, tree, is_leaf=is_schedule
+    )
+
+
+def by_update(schedule: Schedule, batch_size: int) -> optax.Schedule:
+    """The schedule as a function of the number of updates: what optimisers take."""
+    return lambda updates: schedule(jnp.asarray(updates, jnp.float32) * batch_size)
