@@ -46,6 +46,11 @@ def _once(function: Callable[..., T]) -> Callable[..., T]:
     return remembering
 
 
+def _form(data: Description) -> Description:
+    """What networks depend on: data of one form share what was built for them."""
+    return Description(data.shape, data.num_classes, examples=0, fingerprint="")
+
+
 def objective(config: Config, data: Description) -> Adversarial:
     """The losses and penalties of a configuration.
 
@@ -145,7 +150,7 @@ def generator(config: Config, data: Description):
     Raises:
         InputError: networks of this kind do not make such examples.
     """
-    return _generator(essence(config), data)
+    return _generator(essence(config), _form(data))
 
 
 @_once
@@ -178,7 +183,7 @@ def discriminator(config: Config, data: Description):
     Raises:
         InputError: networks of this kind do not take such examples.
     """
-    return _discriminator(essence(config), data)
+    return _discriminator(essence(config), _form(data))
 
 
 @_once
@@ -196,7 +201,12 @@ def _unpacked(config: Config, data: Description):
         return networks.r3gan.Discriminator(**_r3gan_widths(network), **options)
     options |= {"resolution": data.shape[0], "width": network.width}
     if network.kind == "stylegan2":
-        return networks.stylegan2.Discriminator(max_width=network.max_width, **options)
+        return networks.stylegan2.Discriminator(
+            max_width=network.max_width,
+            residual=network.residual,
+            minibatch_std=network.minibatch_std,
+            **options,
+        )
     if config.objective.auxiliary:
         options["conditioning"] = "auxiliary"
     if network.kind == "biggan":
@@ -351,7 +361,7 @@ def states(
     Traceable: `jax.eval_shape` gives the shapes without computing anything.
     """
     key = jax.random.fold_in(jax.random.key(config.seed), INITIALIZATION)
-    return _creation(essence(config), data, _Use(config.batch_size, traced))(key)
+    return _creation(essence(config), _form(data), _Use(config.batch_size, traced))(key)
 
 
 @_once

@@ -47,9 +47,13 @@ class CompiledFast:
     def __call__(self, *arguments: Any) -> Any:
         if jax.process_count() > 1:
             return self._function(*arguments)
+        self.compile(*arguments)
+        return self.compiled(*arguments)
+
+    def compile(self, *arguments: Any) -> None:
+        """Compiles for arguments like these, unless it is done."""
         if self.compiled is None:
             self.compiled = compile_fast(self._function.lower(*arguments))
-        return self.compiled(*arguments)
 
 
 def keep_compiled(directory: Path | None = None) -> None:

@@ -106,6 +106,10 @@ class Network:
     """Hidden layers (mlp); layers of the mapping network (stylegan2)."""
     norm: str = "none"
     """batch, spectral or none (dcgan, resnet)."""
+    residual: bool = True
+    """Residual blocks in the discriminator (stylegan2)."""
+    minibatch_std: int = 4
+    """Examples that the discriminator compares with each other (stylegan2)."""
     style_mixing: float = 0.0
     """Probability that a picture takes its finer styles from a second latent (stylegan2)."""
     dtype: str = "float32"

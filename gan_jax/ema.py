@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, PyTree
 
+from gan_jax.schedules import Schedule
+
 
 class EMA(struct.PyTreeNode):
     """An exponential moving average of the generator's parameters, measured in images.
@@ -21,7 +23,7 @@ class EMA(struct.PyTreeNode):
     and ramp as in Karras et al., "Training GANs with Limited Data", 2020.
     """
 
-    half_life: float | Float[Array, ""] = 10_000.0
+    half_life: float | Float[Array, ""] | Schedule = 10_000.0
     ramp_up: float | Float[Array, ""] | None = 0.05
 
     def decay(self, images_seen: int | Array, batch_size: int) -> Float[Array, ""]:

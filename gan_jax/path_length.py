@@ -1,5 +1,6 @@
 """The path-length regulariser of style-based generators."""
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -62,10 +63,10 @@ class PathLength(struct.PyTreeNode):
         directions = parallel.per_example(
             lambda k: jax.random.normal(k, pictures.shape[1:], pictures.dtype), key, n, axis_name
         )
-        (gradients,) = pull_back(directions / jnp.sqrt(height * width).astype(pictures.dtype))
+        (gradients,) = pull_back(directions / math.sqrt(height * width))
         # The norm's gradient is 0 where it is 0.
         norms = optax.safe_norm(gradients.reshape(n, -1), 0.0, axis=-1)
-        lengths = norms / jnp.sqrt(jnp.prod(jnp.array(layers, jnp.float32)))
+        lengths = norms / math.sqrt(math.prod(layers))
         batch_mean = parallel.mean(jnp.mean(lax.stop_gradient(lengths)), axis_name)
         mean = mean + self.decay * (batch_mean - mean)
         return self.weight * jnp.mean(jnp.square(lengths - mean)), mean

@@ -5,7 +5,6 @@ penalties' weights, half-lives and seeds differ from member to member without co
 again. A member's run is, up to rounding, what `gan_jax.train` makes of its configuration.
 """
 
-import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from jaxtyping import Float, PyTree
 
 from gan_jax import build
 from gan_jax.compilation import CompiledFast
-from gan_jax.config import Config, differences, to_json
+from gan_jax.config import Config, differences, from_dict, to_dict, to_json
 from gan_jax.data import Examples, Order, Source, load
 from gan_jax.data.held_out import hold_out
 from gan_jax.data.sources import MIXTURES
@@ -84,9 +83,10 @@ class Population:
             raise InputError("members of a population take their turns within each iteration")
         self.data = sources[0].description
         objectives = [build.objective(config, self.data) for config in configs]
-        if len({jax.tree.structure(o) for o in objectives}) > 1:
+        self._objective = jax.tree.structure(objectives[0])
+        if any(jax.tree.structure(o) != self._objective for o in objectives):
             raise InputError("members of a population have the same penalties: none of weight 0")
-        self._objectives = _stack(objectives)
+        self._numbers = _stack([jax.tree.leaves(o) for o in objectives])
         self._shared = all(source is sources[0] for source in sources)
         labels = self.config.objective.conditional
         resident = [
@@ -112,17 +112,8 @@ class Population:
         while iteration < end:
             boundary = min(iteration - iteration % every + every, end)
             count = min(_CALL, boundary - iteration)
-            arguments = (
-                d, g, self._objectives, self._resident, self._rows(iteration, count), self._keys,
-                np.int32(iteration), np.int32(count),
-            )  # fmt: skip
-            program = _program(
-                arguments,
-                alternation=self.config.alternation,
-                flip=self.config.data.flip,
-                shared=self._shared,
-            )
-            d, g, part = program(*arguments)
+            arguments = self._arguments(d, g, iteration, count)
+            d, g, part = self._program(arguments)(*arguments)
             sums = part if sums is None else jax.tree.map(jnp.add, sums, part)
             iteration += count
             if iteration == boundary:
@@ -135,12 +126,41 @@ class Population:
                 yield Progress(iteration, d, g, averages)
                 sums = None
 
+    def memory(self) -> int:
+        """Bytes that training takes beside the data, by XLA's account. Compiles the program."""
+        arguments = self._arguments(*self._first_states(), 0, 0)
+        program = self._program(arguments)
+        program.compile(*arguments)
+        analysis = program.compiled.memory_analysis()
+        return analysis.temp_size_in_bytes + analysis.output_size_in_bytes
+
+    def _arguments(self, d: TrainState, g: TrainState, start: int, count: int) -> tuple:
+        rows = self._rows(start, count)
+        return (
+            d, g, self._numbers, self._resident, rows, self._keys,
+            np.int32(start), np.int32(count),
+        )  # fmt: skip
+
+    def _program(self, arguments: tuple) -> CompiledFast:
+        """The program for arguments like these: one of before, if there was one."""
+        settings = {
+            "objective": self._objective,
+            "alternation": self.config.alternation,
+            "flip": self.config.data.flip,
+            "shared": self._shared,
+        }
+        leaves, structure = jax.tree.flatten(arguments)
+        shapes = tuple((x.shape, x.dtype) for x in leaves)
+        key = (structure, shapes, *settings.values())
+        if key not in programs:
+            programs[key] = _make_program(**settings)
+        return programs[key]
+
     def _first_states(self) -> tuple[TrainState, TrainState]:
         """Of all members, with their learning rates in their optimisers' states."""
         states = []
         for config in self._configs:
-            same = dataclasses.replace(self.config, seed=config.seed)
-            players = build.states(same, self.data, traced=True)
+            players = build.states(_canonical(config), self.data, traced=True)
             states.append(
                 tuple(
                     state.replace(
@@ -188,34 +208,45 @@ def load_members(
     return chosen
 
 
+def _canonical(config: Config) -> Config:
+    """The same with 1 for all traced numbers but the seed: equal for all members, so that their
+    states hold the same functions, and programs compiled for one serve all."""
+    tree = to_dict(config)
+    for name in set(TRACED) - {"seed"}:
+        section, field = name.split(".")
+        if tree[section][field]:
+            tree[section][field] = 1.0
+    return from_dict(Config, tree)
+
+
 def _stack(trees: Sequence[PyTree]) -> PyTree:
-    return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(x) for x in leaves]), *trees)
+    """All leaves with a leading axis; plain numbers become float32."""
 
+    def stack(*leaves):
+        numbers = isinstance(leaves[0], int | float)
+        return jnp.asarray(leaves, jnp.float32) if numbers else jnp.stack(leaves)
 
-def _program(
-    arguments: tuple[PyTree, ...], *, alternation: Alternation, flip: bool, shared: bool
-) -> CompiledFast:
-    """The program for arguments like these: one of before, if there was one."""
-    leaves, structure = jax.tree.flatten(arguments)
-    shapes = tuple((x.shape, x.dtype) for x in leaves)
-    key = (structure, shapes, alternation, flip, shared)
-    if key not in programs:
-        programs[key] = _make_program(alternation=alternation, flip=flip, shared=shared)
-    return programs[key]
+    return jax.tree.map(stack, *trees)
 
 
 programs: dict[Any, CompiledFast] = {}
 """All that were compiled in this process."""
 
 
-def _make_program(*, alternation: Alternation, flip: bool, shared: bool) -> CompiledFast:
-    def program(d, g, objective, resident, rows, keys, start, count):
-        def run(d, g, objective, resident, rows, key):
+def _make_program(
+    *, objective: Any, alternation: Alternation, flip: bool, shared: bool
+) -> CompiledFast:
+    """`objective` is the structure of one, whose numbers the program is given."""
+
+    def program(d, g, numbers, resident, rows, keys, start, count):
+        def run(d, g, numbers, resident, rows, key):
+            played = jax.tree.unflatten(objective, numbers)
+
             def iteration(d, g, i):
                 here = jax.random.fold_in(key, start + i)
                 examples = jax.tree.map(lambda x: x[rows[i]], resident)
                 batches = make_batches(examples, here, flip=flip, axis_name=None)
-                return alternate(d, g, batches, here, objective=objective, alternation=alternation)
+                return alternate(d, g, batches, here, objective=played, alternation=alternation)
 
             def step(i, carry):
                 d, g, sums = carry
@@ -227,6 +258,6 @@ def _make_program(*, alternation: Alternation, flip: bool, shared: bool) -> Comp
             return lax.fori_loop(0, count, step, (d, g, sums))
 
         in_axes = (0, 0, 0, None if shared else 0, 0, 0)
-        return jax.vmap(run, in_axes)(d, g, objective, resident, rows, keys)
+        return jax.vmap(run, in_axes)(d, g, numbers, resident, rows, keys)
 
     return CompiledFast(jax.jit(program, donate_argnums=(0, 1)))

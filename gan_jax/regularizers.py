@@ -19,6 +19,7 @@ from flax import struct
 from jaxtyping import Array, Float, Key
 
 from gan_jax import parallel
+from gan_jax.schedules import Schedule
 
 Critic = Callable[[Array], Float[Array, " b"]]
 """Maps a batch to logits. If the batch is one device's part of a larger one, the critic has an
@@ -27,7 +28,8 @@ batches, it has methods `known_logits(x)` and `known_gradients(x)` (a row for ev
 them, and None at others. The number of the update is its attribute `step`."""
 
 Scalar = Float[Array, ""]
-Weight = float | int | Float[Array, "..."]
+Weight = float | int | Float[Array, "..."] | Schedule
+"""A `Schedule` is replaced by its number before an update."""
 
 
 def _input_gradients(critic: Critic, x: Array) -> Float[Array, "b features"]:

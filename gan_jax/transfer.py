@@ -6,6 +6,7 @@ Source: Wang et al., "Transferring GANs: generating images from limited data", 2
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 from flax import traverse_util
 from jaxtyping import PyTree
@@ -34,8 +35,13 @@ def _graft(here: Mapping[str, PyTree], there: Mapping[str, PyTree]) -> tuple[Any
     for path, value in new.items():
         if path[0] == OBJECTIVE:
             continue
-        if path in old and np.shape(old[path]) == np.shape(value):
+        if path in old and _shapes(old[path]) == _shapes(value):
             new[path] = old[path]
         else:
             fresh.append("/".join(path))
     return traverse_util.unflatten_dict(new), fresh
+
+
+def _shapes(leaf: PyTree) -> PyTree:
+    """Of an array, or of several that a collection holds together."""
+    return jax.tree.map(np.shape, leaf)

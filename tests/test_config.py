@@ -8,6 +8,8 @@ import tyro
 
 from gan_jax.cli import Launch
 from gan_jax.config import (
+    Annealing,
+    Augmentation,
     Average,
     Config,
     Data,
@@ -32,14 +34,16 @@ CHANGED = Config(
     seed=7,
     iterations=5,
     batch_size=16,
-    data=Data("folder:some where", "test", 32, "pad", 3, True, 99, 0.5),
-    objective=Objective("hinge", 16, True, 0.1, 1.5, 2.5, 3.5, 4.5),
+    data=Data("folder:some where", "test", 32, "pad", 3, True, 99, (1, 2), 500, 0.5),
+    objective=Objective("hinge", 16, True, 0.1, 1.5, 2.5, 3.5, 4.5, 16, 0.3, 5.5, 0.6, 2.0, 2, 3),
     alternation=Alternation(d_steps=5, g_steps=2),
-    generator=Network("mlp", 32, 2, "spectral", "bfloat16"),
-    discriminator=Network("mlp", 16, 1, "batch", "bfloat16"),
-    g_optimizer=Optimizer("lion", 1e-3, {"b1": 0.25}, "cosine", 1e-5, 100, 0.5),
-    d_optimizer=Optimizer("sgd", 2e-3, {"momentum": 0.9}, "linear", 2e-5, 200, 0.25),
+    generator=Network("mlp", 32, 64, (8, 4), (2, 1), 2, "spectral", False, 32, 0.9, "bfloat16"),
+    discriminator=Network("mlp", 16, 32, (16, 8), (4, 2), 1, "batch", False, 16, 0.5, "bfloat16"),
+    g_optimizer=Optimizer("lion", 1e-3, {"b1": 0.25}, 1.0, 0.5, 1e-4, ("dense",)),
+    d_optimizer=Optimizer("sgd", 2e-3, {"momentum": 0.9}, 2.0, 0.25, 2e-4, ("down_0", "down_1")),
     average=Average(500.0, None),
+    augmentation=Augmentation("ada", ("blit", "color"), 0.5, 0.6, 1e5, 0.1),
+    annealing=Annealing(1e6, "linear", 0.1, 0.2, 0.3, 0.99, 0.4, 0.5),
     evaluation=Evaluation(50, ("kid", "swd"), "classifier", 100, "KID"),
     balance=True,
     check_every=40,
@@ -142,7 +146,7 @@ def test_flags_reach_every_field():
         if isinstance(value, bool):
             flags += [flag]
         elif isinstance(value, tuple):
-            flags += [flag, *value]
+            flags += [flag, *map(str, value)]
         elif isinstance(value, dict):
             flags += [flag, *(f"{k}={v}" for k, v in value.items())]
         else:
@@ -198,10 +202,24 @@ def test_good_configs_are_valid(config):
         ("generator.depth", -1, ["at least 0", "not -1"]),
         ("discriminator.depth", -2, ["at least 0", "not -2"]),
         ("data.channels", 2, ["1 (grey)", "3 (RGB)", "not 2"]),
-        ("g_optimizer.schedule", "step", ["'step'", "constant", "linear", "cosine"]),
-        ("d_optimizer.schedule", "step", ["'step'", "constant", "linear", "cosine"]),
-        ("d_optimizer.schedule", "linear", ["d_optimizer.decay_updates"]),
-        ("g_optimizer.schedule", "cosine", ["g_optimizer.decay_updates"]),
+        ("annealing.shape", "step", ["'step'", "linear", "cosine"]),
+        ("annealing.learning_rate", 0.1, ["annealing.learning_rate", "annealing.images"]),
+        ("annealing.b2", 0.9, ["annealing.b2", "annealing.images"]),
+        ("annealing.images", -1, ["annealing.images", "at least 0"]),
+        ("augmentation.kind", "mixup", ["'mixup'", "none", "diffaugment", "ada"]),
+        ("augmentation.categories", ("blit",), ["augmentation.categories", "'blit'"]),
+        ("augmentation.probability", 1.5, ["from 0 to 1", "1.5"]),
+        ("augmentation.target", 0.6, ["augmentation.target", "augmentation.kind"]),
+        ("augmentation.images", 0, ["augmentation.images", "above 0"]),
+        ("augmentation.noise", -0.1, ["augmentation.noise", "at least 0"]),
+        ("objective.lazy", 0, ["objective.lazy", "at least 1"]),
+        ("objective.packing", 3, ["batch of 64", "packs of 3"]),
+        ("objective.auxiliary", 1.0, ["auxiliary", "objective.conditional"]),
+        ("objective.path_length", 2.0, ["stylegan2", "dcgan"]),
+        ("objective.bcr", 10.0, ["objective.bcr", "augmentation.kind"]),
+        ("objective.unroll", 2, ["eps_root"]),
+        ("d_optimizer.clip_gradients", 0, ["clip_gradients", "above 0"]),
+        ("g_optimizer.orthogonal", -1, ["orthogonal", "at least 0"]),
         ("d_optimizer.clip_weights", 0.0, ["above 0", "not 0.0"]),
         ("g_optimizer.clip_weights", -0.1, ["above 0", "not -0.1"]),
         ("batch_size", 0, ["at least 1", "not 0"]),

@@ -19,6 +19,7 @@ from gan_jax.networks.layers import (
     conv_same,
     conv_up,
 )
+from gan_jax.networks.resampling import average_down, repeat_up
 
 KEY = jax.random.key(0)
 
@@ -159,6 +160,15 @@ def test_conv_resamples(resample, shape):
     assert layer.init_with_output(KEY, x)[0].shape == shape
 
 
+def test_conv_of_three_pixels_that_resamples():
+    (x,) = inputs((2, 6, 4, 3))
+    kernel = Conv(5).init(KEY, x)
+    down = average_down(Conv(5).apply(kernel, x))
+    np.testing.assert_allclose(Conv(5, "down", size=3).apply(kernel, x), down, atol=1e-6)
+    up = Conv(5).apply(kernel, repeat_up(x))
+    np.testing.assert_allclose(Conv(5, "up", size=3).apply(kernel, x), up, atol=1e-6)
+
+
 def test_conv_of_one_pixel_is_a_product():
     (x,) = inputs((2, 3, 4, 5))
     y, variables = Conv(7, size=1).init_with_output(KEY, x)
@@ -176,7 +186,7 @@ def test_a_group_sees_its_own_channels_only():
 
 @pytest.mark.parametrize(
     "layer",
-    [Conv(4, size=2), Conv(4, "down", size=3), Conv(4, size=1, groups=2), Conv(4, groups=4)],
+    [Conv(4, size=2), Conv(4, "down", size=1), Conv(4, size=1, groups=2), Conv(4, groups=4)],
     ids=["size", "size-down", "groups-1x1", "groups-divide"],
 )
 def test_convolutions_that_do_not_exist(layer):

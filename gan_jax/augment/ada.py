@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jax import lax
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 
 from gan_jax import parallel
-from gan_jax.augment import wavelets
-from gan_jax.augment.affine import product, resample
+from gan_jax.augment import colors, wavelets
+from gan_jax.augment.affine import along_axes, product, resample
 from gan_jax.augment.base import Pictures, Probability, each, sometimes, translate
 
 Scalar = Float[Array, ""]
@@ -35,11 +35,12 @@ class ADA(struct.PyTreeNode):
     - "cutout": a rectangle of half the sides becomes 0, its centre anywhere in the picture.
 
     Pictures to which nothing of a category happens pass it bit for bit. Beyond their edges they go
-    on as their own reflection. Discriminators see no more than the paper's authors recommend by
-    default; R3GAN adds "cutout", with weight ½ for "color".
+    on as their own reflection. The default categories are those that the paper recommends ("bgc");
+    R3GAN has "cutout" beside them, and ½ as the weight of "color".
 
     Source: Karras et al., "Training Generative Adversarial Networks with Limited Data", 2020,
-    appendix B, and its published code for the numbers. There, blits are part of the resampling.
+    appendix B, and its published code for the numbers. (There, "blit" and "geometric" together are
+    one resampling.)
 
     Raises:
         ValueError: an unknown name in `categories`. When traced: a weight for a category that is
@@ -94,7 +95,7 @@ def _blit(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
 
 def _geometric(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
     sides = jnp.array([x.shape[2], x.shape[1]], jnp.float32)
-    rotated = 1 - jnp.sqrt(jnp.clip(1 - probability, 0, 1))  # then P(before or after) is right
+    rotated = probability  # then P(before or after) is right
 
     def draw(key):
         keys = jax.random.split(key, 5)
@@ -105,7 +106,7 @@ def _geometric(x: Pictures, probability: Probability, drawn: Callable) -> Pictur
         shift = sometimes(probability, lambda k: jax.random.normal(k, (2,)) / 8, 0.0, keys[4])
         # From where a pixel comes: the inverses of what is done to the picture.
         stretch = jnp.diag(jnp.stack([1 / aspect, aspect])) / scale
-        return product(product(_rotation(before), stretch), _rotation(after)), shift * sides
+        return product("ij,jk,kl->il", _rotation(before), stretch, _rotation(after)), shift * sides
 
     matrix, shift = drawn(draw)
     still = jnp.all(matrix == jnp.eye(2), axis=(1, 2)) & jnp.all(shift == 0, axis=1)
@@ -119,14 +120,19 @@ def _color(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
         contrast = sometimes(probability, lambda k: 2 ** (0.5 * jax.random.normal(k)), 1.0, keys[1])
         flip = sometimes(probability, jax.random.bernoulli, False, keys[2])
         hue = sometimes(probability, lambda k: _symmetric(k, np.pi), 0.0, keys[3])
-        saturation = sometimes(probability, lambda k: 2 ** jax.random.normal(k), 1.0, keys[4])
-        matrix = product(_luma_flip(flip), contrast * jnp.eye(3))
-        return product(_saturation(saturation), product(_hue_rotation(hue), matrix)), brightness
+        factor = sometimes(probability, lambda k: 2 ** jax.random.normal(k), 1.0, keys[4])
+        matrix = product(
+            "ij,jk,kl->il",
+            colors.saturation(factor),
+            colors.hue_rotation(hue),
+            colors.luma_flip(flip),
+        )
+        return contrast * matrix, brightness
 
     matrix, brightness = drawn(draw)
     x = x + each(brightness)
     if x.shape[3] == 3:
-        return product(x.reshape(len(x), -1, 3), matrix.swapaxes(1, 2)).reshape(x.shape)
+        return product("bij,bhwj->bhwi", matrix, x)
     if x.shape[3] == 1:  # the mean of what the grey pixel becomes in colour
         return x * each(jnp.sum(matrix, axis=(1, 2)) / 3)
     raise ValueError(f"colours have 1 or 3 channels, not {x.shape[3]}")
@@ -148,13 +154,11 @@ def _filter(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
 
     excess = drawn(draw) - 1
 
-    def filtering(side):
-        change = product(excess, wavelets.band_filtering(side).reshape(bands, -1))
-        return jnp.eye(side) + change.reshape(-1, 1, side, side)
-
-    _, h, w, _ = x.shape
-    y = product(product(filtering(h), jnp.moveaxis(x, 3, 1)), filtering(w).swapaxes(2, 3))
-    return jnp.moveaxis(y, 1, 3)
+    rows, columns = (
+        jnp.eye(side) + product("bk,kij->bij", excess, wavelets.band_filtering(side))
+        for side in x.shape[1:3]
+    )
+    return along_axes(rows, columns, x)
 
 
 def _noise(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
@@ -199,24 +203,3 @@ def _symmetric(key: Key[Array, ""], reach: float, shape: tuple[int, ...] = ()) -
 def _rotation(angle: Scalar) -> Float[Array, "2 2"]:
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     return jnp.array([[cos, -sin], [sin, cos]])
-
-
-# Matrices of colours. Luma is what they have along (1, 1, 1).
-_LUMA = np.full((3, 3), 1 / 3)
-
-
-def _luma_flip(flip: Bool[Array, ""]) -> Float[Array, "3 3"]:
-    """A reflection, if wanted."""
-    return jnp.eye(3) - jnp.where(flip, 2.0, 0.0) * _LUMA
-
-
-def _hue_rotation(angle: Scalar) -> Float[Array, "3 3"]:
-    """About the luma axis (Rodrigues' formula)."""
-    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
-    cos, sin = jnp.cos(angle), jnp.sin(angle)
-    return cos * jnp.eye(3) + sin * cross + (1 - cos) * _LUMA
-
-
-def _saturation(factor: Scalar) -> Float[Array, "3 3"]:
-    """Scales what is not luma."""
-    return jnp.eye(3) + (factor - 1) * (np.eye(3) - _LUMA)

@@ -11,7 +11,12 @@ from gan_jax.augment import wavelets
 from gan_jax.augment.base import Pictures
 
 # On GPUs and TPUs, products would otherwise be rounded to less than float32.
-product = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
+product = functools.partial(jnp.einsum, precision=lax.Precision.HIGHEST)
+
+
+def along_axes(rows: Array, columns: Array, x: Pictures) -> Pictures:
+    """Matrices [… h', h] and [… w', w] applied along both axes."""
+    return product("...ih,...jw,...hwc->...ijc", rows, columns, x)
 
 
 def resample(x: Pictures, matrix: Float[Array, "b 2 2"], shift: Float[Array, "b 2"]) -> Pictures:
@@ -26,41 +31,81 @@ def resample(x: Pictures, matrix: Float[Array, "b 2 2"], shift: Float[Array, "b 
     appendix B. The published code reflects them once, and is 0 beyond that.
     """
     _, h, w, _ = x.shape
-    # Of the samples that are made, at twice the resolution and a little beyond the edges.
     right = _positions(w) - shift[:, 0, None, None]
     down = _positions(h)[:, None] - shift[:, 1, None, None]
     columns, rows = (
         2 * (matrix[:, i, 0, None, None] * right + matrix[:, i, 1, None, None] * down) + side - 1
         for i, side in enumerate((w, h))
     )
-    fine = product(product(wavelets.upsampling(h), jnp.moveaxis(x, 3, 1)), wavelets.upsampling(w).T)
+    fine = along_axes(wavelets.upsampling(h), wavelets.upsampling(w), x)
     sampled = _interpolate(fine, rows, columns)
-    y = product(product(wavelets.downsampling(h), sampled), wavelets.downsampling(w).T)
-    return jnp.moveaxis(y, 1, 3)
+    return along_axes(wavelets.downsampling(h), wavelets.downsampling(w), sampled)
 
 
 def _positions(side: int) -> Float[Array, " s"]:
+    """From the centre, of the samples from which `downsampling` makes that many pixels."""
     samples = jnp.arange(2 * side + wavelets.REACH) - wavelets.CENTER
     return (samples - (side - 1)) / 2
 
 
 def _interpolate(
-    x: Float[Array, "b c h w"], rows: Float[Array, "b s t"], columns: Float[Array, "b s t"]
-) -> Float[Array, "b c s t"]:
-    """Periodic pictures between their pixels, linearly along both axes."""
-    h, w = x.shape[2:]
+    x: Pictures, rows: Float[Array, "b s t"], columns: Float[Array, "b s t"]
+) -> Float[Array, "b s t c"]:
+    """Between pixels, linearly along both axes, of pictures that go on with their second row and
+    column where they end: they hold one period, and the first pixel of the next."""
+    n, h, w, c = x.shape
     top, left = jnp.floor(rows), jnp.floor(columns)
-    down, right = (rows - top)[:, None], (columns - left)[:, None]
-    top, left = top.astype(jnp.int32), left.astype(jnp.int32)
-
-    def pixels(i: int, j: int) -> Float[Array, "b c s t"]:
-        return _look_up(x, (top + i) % h * w + (left + j) % w)
-
-    upper = (1 - right) * pixels(0, 0) + right * pixels(0, 1)
-    lower = (1 - right) * pixels(1, 0) + right * pixels(1, 1)
-    return (1 - down) * upper + down * lower
+    first = top.astype(jnp.int32) % (h - 1) * w + left.astype(jnp.int32) % (w - 1)
+    return _gather((h, w), x.reshape(n, h * w, c), (first, rows - top, columns - left))
 
 
-@jax.vmap
-def _look_up(x: Float[Array, "c h w"], indices: Int[Array, "s t"]) -> Float[Array, "c s t"]:
-    return x.reshape(len(x), -1).at[:, indices].get(mode="promise_in_bounds")
+Where = tuple[Int[Array, "b s t"], Float[Array, "b s t"], Float[Array, "b s t"]]
+"""Of positions between pixels: the index of the pixel on their upper left, and how far they are
+down and right from it."""
+
+
+def _neighbours(width: int, where: Where) -> tuple[tuple[Array, Array], ...]:
+    """Indices and weights of the four pixels around each position."""
+    first, down, right = where
+    return (
+        (first, (1 - down) * (1 - right)),
+        (first + 1, (1 - down) * right),
+        (first + width, down * (1 - right)),
+        (first + width + 1, down * right),
+    )
+
+
+# Differentiating a gather of four pixels, JAX would scatter four times: twice as slow on CPU.
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _gather(
+    size: tuple[int, int], x: Float[Array, "b hw c"], where: Where
+) -> Float[Array, "b s t c"]:
+    look_up = jax.vmap(lambda x, indices: x.at[indices].get(mode="promise_in_bounds"))
+    return sum(
+        weights[..., None] * look_up(x, indices) for indices, weights in _neighbours(size[1], where)
+    )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _scatter(
+    size: tuple[int, int], y: Float[Array, "b s t c"], where: Where
+) -> Float[Array, "b hw c"]:
+    """The transpose of `_gather`."""
+    indices, weights = (
+        jnp.stack(each, axis=-1) for each in zip(*_neighbours(size[1], where), strict=True)
+    )
+    zeros = jnp.zeros((size[0] * size[1], y.shape[-1]), y.dtype)
+    add = jax.vmap(lambda indices, y: zeros.at[indices].add(y, mode="promise_in_bounds"))
+    return add(indices, weights[..., None] * y[..., None, :])
+
+
+_gather.defvjp(
+    lambda size, x, where: (_gather(size, x, where), where),
+    lambda size, where, y: (_scatter(size, y, where), None),
+)
+_scatter.defvjp(
+    lambda size, y, where: (_scatter(size, y, where), where),
+    lambda size, where, x: (_gather(size, x, where), None),
+)

@@ -41,11 +41,11 @@ def _reflection(n: int, before: int, after: int) -> np.ndarray:
 
 @functools.cache
 def upsampling(n: int) -> np.ndarray:
-    """[4(n − 1), n]: one period of the signal at twice the resolution, by SYM6. Sample 2i is where
-    the signal's sample i is."""
+    """[4(n − 1) + 1, n]: one period of the signal at twice the resolution, and the first sample of
+    the next, by SYM6. Sample 2i is where the signal's sample i is."""
     margin = len(SYM6) // 4
-    signal = _reflection(n, margin, n - 2 + margin)  # from sample −margin on
-    fine, coarse = np.ogrid[: 4 * (n - 1), -margin : len(signal) - margin]
+    signal = _reflection(n, margin, n - 1 + margin)  # from sample −margin on
+    fine, coarse = np.ogrid[: 4 * (n - 1) + 1, -margin : len(signal) - margin]
     return np.float32(np.sqrt(2) * _taps_at(SYM6, fine - 2 * coarse + CENTER) @ signal)
 
 

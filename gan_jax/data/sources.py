@@ -324,19 +324,23 @@ def _stacked_mnist(data: Data, data_dir: str | None) -> Examples:
     Source: Metz et al., "Unrolled Generative Adversarial Networks", 2017, §3.3.1; as many as in Lin
     et al., "PacGAN", 2018.
     """
-    mnist = load(plain_mnist(data), data_dir=data_dir, budget_bytes=math.inf)
+    plain = dataclasses.replace(data, source="tfds:mnist", channels=1, classes=(), limit=None)
+    mnist = load(plain, data_dir=data_dir, budget_bytes=math.inf)
     rng = np.random.default_rng(0)
     digits = rng.integers(mnist.description.examples, size=(STACKS, 3))
     real = np.concatenate([mnist.real[digits[:, i]] for i in range(3)], axis=-1)
     label = mnist.label[digits] @ np.array([100, 10, 1])
     fingerprint = _digest(mnist.description.fingerprint, digits)
-    plain = dataclasses.replace(data, resolution=None, channels=None)  # they are as wanted
-    return _in_memory(plain, real, label, 1000, fingerprint)
+    as_they_are = dataclasses.replace(data, resolution=None, channels=None)
+    return _in_memory(as_they_are, real, label, 1000, fingerprint)
 
 
-def plain_mnist(data: Data) -> Data:
-    """The digits that `stacked_mnist` stacks."""
-    return dataclasses.replace(data, source="tfds:mnist", channels=1, classes=(), limit=None)
+def red_digits(stacks: Examples) -> Examples:
+    """The first digit of each stack, with its own class."""
+    before = stacks.description
+    shape = (*before.shape[:2], 1)
+    description = Description(shape, 10, before.examples, _digest(before.fingerprint, "red"))
+    return Examples(description, stacks.real[..., :1], stacks.label // 100)
 
 
 def _tfds(data: Data, name: str, data_dir: str | None) -> Source:

@@ -17,8 +17,8 @@ from jaxtyping import Array, Float, Int
 
 from gan_jax import figures, sampling
 from gan_jax.config import METRICS, Config, Data
-from gan_jax.data import Description, Source, cache, gaussians
-from gan_jax.data.sources import read_some
+from gan_jax.data import Description, Examples, Source, cache, gaussians
+from gan_jax.data.sources import read_some, red_digits
 from gan_jax.errors import InputError
 from gan_jax.metrics import classifier, extractors, frechet, inception
 from gan_jax.metrics.classification import classification_accuracy_score
@@ -75,6 +75,9 @@ def make_extractor(name: str, data: Data, source: Source, weights: Path | None =
     """
     if len(source.description.shape) == 1:
         return extractors.points()
+    if name == "classifier" and data.source == "stacked_mnist":
+        trained, _ = classifier.for_source(red_digits(source))
+        return extractors.by_channel(trained.extractor("stacked-mnist-cnn"))
     if name == "classifier":
         trained, _ = classifier.for_source(source)
         return trained.extractor(f"{_short(data.source)}-cnn")
@@ -232,7 +235,9 @@ class Evaluator:
         else:
             predicted = outputs.logits.argmax(axis=1)
             classes = self.source.description.num_classes
-            scores = class_modes(predicted, classes, real_labels=self._real_labels)
+            known = isinstance(self.source, Examples)
+            real_labels = self.source.label if known else self._real_labels
+            scores = class_modes(predicted, classes, real_labels=real_labels)
             quality = {}
         values = {
             "modes": scores.covered,

@@ -82,6 +82,21 @@ def points() -> Extractor:
     return Extractor("points", lambda x: (x.astype(jnp.float32), None))
 
 
+def by_channel(classifier: Extractor) -> Extractor:
+    """A classifier of grey pictures on each channel of coloured ones [n, h, w, 3]: its features
+    side by side, and logits of all combinations of three classes, the red one first."""
+
+    def apply(pictures: Array) -> tuple[Array, Array]:
+        features, logits = zip(
+            *(classifier.apply(pictures[..., i : i + 1]) for i in range(3)), strict=True
+        )
+        red, green, blue = (jax.nn.log_softmax(x) for x in logits)
+        together = red[:, :, None, None] + green[:, None, :, None] + blue[:, None, None, :]
+        return jnp.concatenate(features, axis=-1), together.reshape(len(pictures), -1)
+
+    return dataclasses.replace(classifier, apply=apply)
+
+
 def pixels(real: UInt8[np.ndarray, "n h w c"]) -> Extractor:
     """The first 64 principal components of these real pictures' pixels, averaged down to 16×16 if
     they are larger. It knows of shapes and colours, and nothing of what is shown; it needs neither

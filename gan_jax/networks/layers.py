@@ -200,9 +200,21 @@ def conv_up(x: Images, kernel: Float[Array, "4 4 c_in c_out"]) -> Float[Array, "
 _RESAMPLING = {"down": conv_down, "up": conv_up}
 
 
+def _resampling_kernel(
+    kernel: Float[Array, "3 3 c_in c_out"], resample: str
+) -> Float[Array, "4 4 c_in c_out"]:
+    """The kernel by which `conv_down` does what a 3×3 convolution and then the means of 2×2 pixels
+    do, or `conv_up` what every pixel four times and then a 3×3 convolution do: the sum of the
+    kernel's shifts by a pixel, with less than half of the arithmetic."""
+    kernel = kernel / 4 if resample == "down" else jnp.flip(kernel, (0, 1))
+    shifts = [((i, 1 - i), (j, 1 - j), (0, 0), (0, 0)) for i in (0, 1) for j in (0, 1)]
+    return sum(jnp.pad(kernel, shift) for shift in shifts)
+
+
 class Conv(nn.Module):
-    """A convolution with bias: 3×3 or 1×1 at the `same` resolution, the former in groups if wanted,
-    or 4×4 `down` or `up` by two.
+    """A convolution with bias: 3×3 or 1×1 at the `same` resolution, the former in groups if wanted;
+    4×4 `down` or `up` by two; or 3×3 followed by the means of 2×2 pixels (`down`), or preceded by
+    nearest neighbours (`up`).
 
     Raises:
         ValueError: a size or resampling that it does not have, or groups that do not divide the
@@ -212,7 +224,7 @@ class Conv(nn.Module):
     features: int
     resample: str = "same"
     size: int | None = None
-    """Of the kernel: 1 or 3 (the default) at the same resolution, 4 otherwise."""
+    """Of the kernel: 1 or 3 (default) at the same resolution, otherwise 3 or 4 (default)."""
     groups: int = 1
     spectral: bool = False
     kernel_init: Initializer = nn.initializers.normal(0.02)
@@ -222,10 +234,10 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: Images, train: bool = False) -> Float[Array, "n h_out w_out c_out"]:
         size = self.size or (3 if self.resample == "same" else 4)
-        if size not in ({"same": (1, 3), "down": (4,), "up": (4,)}[self.resample]):
+        if size not in ({"same": (1, 3), "down": (3, 4), "up": (3, 4)}[self.resample]):
             raise ValueError(f"no {size}×{size} convolution {self.resample!r}")
-        if self.groups > 1 and size != 3:
-            raise ValueError("only 3×3 convolutions come in groups")
+        if self.groups > 1 and (size, self.resample) != (3, "same"):
+            raise ValueError("only 3×3 convolutions at the same resolution come in groups")
         if x.shape[-1] % self.groups or self.features % self.groups:
             raise ValueError(
                 f"{self.groups} groups do not divide {x.shape[-1]} or {self.features} channels"
@@ -233,10 +245,12 @@ class Conv(nn.Module):
         shape = (size, size, x.shape[-1] // self.groups, self.features)
         kernel = _weight(self, "kernel", self.kernel_init, shape, self.spectral, train)
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
-        if size == 4:
+        if self.resample != "same":
+            kernel = kernel if size == 4 else _resampling_kernel(kernel, self.resample)
             y = _RESAMPLING[self.resample](x, kernel)
         elif size == 1:
-            y = x @ kernel[0, 0]
+            # As one matrix product, whose gradients are matrix products too.
+            y = (x.reshape(-1, x.shape[-1]) @ kernel[0, 0]).reshape(*x.shape[:-1], -1)
         elif self.groups > 1:
             y = conv_grouped(x, kernel, self.groups)
         else:

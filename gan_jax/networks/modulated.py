@@ -18,7 +18,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from gan_jax.networks.layers import Dtype, conv_same
-from gan_jax.networks.resampling import _shift, filter_down
+from gan_jax.networks.resampling import filter_down, shift
 
 
 def leaky_relu(x: Array) -> Array:
@@ -114,7 +114,7 @@ def conv_filter_up(
     the result is (t[i − 1] + 3·t[i] + 3·t[i + 1] + t[i + 2]) / 4.
     """
     c_in, c_out = kernel.shape[2:]
-    taps = x @ kernel.transpose(2, 0, 1, 3).reshape(c_in, 9 * c_out)
+    taps = x.reshape(-1, c_in) @ kernel.transpose(2, 0, 1, 3).reshape(c_in, 9 * c_out)
     taps = taps.reshape(*x.shape[:3], 3, 3, c_out)
     return _spread(_spread(taps, 2), 1)
 
@@ -138,12 +138,12 @@ def conv_filter_down(
 
 def _spread(taps: Float[Array, "... 3 c"], axis: int) -> Float[Array, "... c"]:
     """`conv_filter_up` along an axis, from the products of each pixel with the taps."""
-    first, middle, last = (taps[..., tap, :] for tap in range(3))
-    even = first + _shift(last, 1, axis)  # t[2i], and t[2i + 2]:
-    next_even = _shift(first, -1, axis) + last
+    first, middle, last = jnp.unstack(taps, axis=-2)
+    even = first + shift(last, 1, axis)  # t[2i], and t[2i + 2]:
+    next_even = shift(first, -1, axis) + last
     pixels = [
-        0.75 * (even + middle) + 0.25 * (_shift(middle, 1, axis) + next_even),
-        0.75 * (middle + next_even) + 0.25 * (even + _shift(middle, -1, axis)),
+        0.75 * (even + middle) + 0.25 * (shift(middle, 1, axis) + next_even),
+        0.75 * (middle + next_even) + 0.25 * (even + shift(middle, -1, axis)),
     ]
     shape = list(middle.shape)
     shape[axis] *= 2
@@ -153,11 +153,11 @@ def _spread(taps: Float[Array, "... 3 c"], axis: int) -> Float[Array, "... c"]:
 def _gather(x: Float[Array, "... c"], axis: int) -> Float[Array, "... 3 c"]:
     """What the taps of each pixel see in `conv_filter_down` along an axis."""
     pairs = x.reshape(*x.shape[:axis], x.shape[axis] // 2, 2, *x.shape[axis + 1 :])
-    even, odd = (lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in (0, 1))
-    last_odd, next_even = _shift(odd, 1, axis), _shift(even, -1, axis)
+    even, odd = jnp.unstack(pairs, axis=axis + 1)
+    last_odd, next_even = shift(odd, 1, axis), shift(even, -1, axis)
     taps = [
-        0.375 * (last_odd + even) + 0.125 * (_shift(even, 1, axis) + odd),
+        0.375 * (last_odd + even) + 0.125 * (shift(even, 1, axis) + odd),
         0.375 * (even + odd) + 0.125 * (last_odd + next_even),
-        0.375 * (odd + next_even) + 0.125 * (even + _shift(odd, -1, axis)),
+        0.375 * (odd + next_even) + 0.125 * (even + shift(odd, -1, axis)),
     ]
     return jnp.stack(taps, -2)

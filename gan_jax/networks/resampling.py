@@ -30,7 +30,7 @@ def filter_up(x: Float[Array, "n h w c"]) -> Float[Array, "n 2*h 2*w c"]:
     appendix B.
     """
     for axis in (1, 2):
-        even, odd = 0.75 * x + 0.25 * _shift(x, 1, axis), 0.75 * x + 0.25 * _shift(x, -1, axis)
+        even, odd = 0.75 * x + 0.25 * shift(x, 1, axis), 0.75 * x + 0.25 * shift(x, -1, axis)
         shape = [*x.shape[:axis], 2 * x.shape[axis], *x.shape[axis + 1 :]]
         x = jnp.stack([even, odd], axis=axis + 1).reshape(shape)
     return x
@@ -43,18 +43,18 @@ def filter_down(x: Float[Array, "n h w c"]) -> Float[Array, "n h//2 w//2 c"]:
     for axis in (1, 2):
         even = jnp.moveaxis(jnp.moveaxis(x, axis, 0)[0::2], 0, axis)
         odd = jnp.moveaxis(jnp.moveaxis(x, axis, 0)[1::2], 0, axis)
-        x = 0.375 * (even + odd) + 0.125 * (_shift(odd, 1, axis) + _shift(even, -1, axis))
+        x = 0.375 * (even + odd) + 0.125 * (shift(odd, 1, axis) + shift(even, -1, axis))
     return x
 
 
 def smooth(x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
     """The filter [1, 2, 1] / 4 along both axes, at the same resolution."""
     for axis in (1, 2):
-        x = 0.5 * x + 0.25 * (_shift(x, 1, axis) + _shift(x, -1, axis))
+        x = 0.5 * x + 0.25 * (shift(x, 1, axis) + shift(x, -1, axis))
     return x
 
 
-def _shift(x: Array, by: int, axis: int) -> Array:
+def shift(x: Array, by: int, axis: int) -> Array:
     """x[i − by] at i: ±1 pixel, with 0 coming in."""
     ends = [(0, 0)] * x.ndim
     ends[axis] = (1, 0) if by > 0 else (0, 1)

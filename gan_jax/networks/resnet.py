@@ -73,13 +73,12 @@ class Generator(nn.Module):
             norm = ClassBatchNorm(self.num_classes, self.dtype, name=name)
             return norm(x, label, train, axis_name)
 
-        if self.norm != "batch":
-            norm = None
-            if self.num_classes is not None:
-                embedding = Embed(self.num_classes, z.shape[-1], **options, name="label")
-                z = jnp.concatenate([z, embedding(label, train)], axis=-1)
-        else:
+        norm = None
+        if self.norm == "batch":
             norm = plain_norm if self.num_classes is None else class_norm
+        elif self.num_classes is not None:
+            embedding = Embed(self.num_classes, z.shape[-1], **options, name="label")
+            z = jnp.concatenate([z, embedding(label, train)], axis=-1)
         x = Dense(4 * 4 * first, kernel_init=_GLOROT, **options, name="dense")(z, train)
         x = x.reshape(-1, 4, 4, first)
         for i, width in enumerate(widths):
@@ -169,18 +168,24 @@ class Block(nn.Module):
             return nn.relu(x if self.norm is None else self.norm(x, name))
 
         h = activation(x, "norm_0") if self.preactivation else x
-        if self.resample == "up":
-            h = repeat_up(h)
         h = conv(
             self.hidden or self.features,
+            "up" if self.resample == "up" else "same",
+            size=3,
             kernel_init=self.kernel_init,
             use_bias=self.norm is None,
             name="conv_0",
         )(h, train)
         h = activation(h, "norm_1")
-        h = conv(self.features, kernel_init=self.kernel_init, name="conv_1")(h, train)
+        h = conv(
+            self.features,
+            "down" if self.resample == "down" else "same",
+            size=3,
+            kernel_init=self.kernel_init,
+            name="conv_1",
+        )(h, train)
         if self.resample == "down":
-            h, x = average_down(h), average_down(x)
+            x = average_down(x)
         if self.resample != "same" or x.shape[-1] != self.features:
             shortcut = conv(self.features, size=1, kernel_init=self.shortcut_init, name="shortcut")
             x = shortcut(x, train)
@@ -221,17 +226,22 @@ class Head(nn.Module):
         if self.conditioning == "auxiliary":
             return logits, linear(self.num_classes, "class_logits")
         if self.num_classes is not None:
-            init = self.kernel_init
             embedding = Embed(
-                self.num_classes, x.shape[-1], embedding_init=init, **options, name="label"
+                self.num_classes,
+                x.shape[-1],
+                embedding_init=self.kernel_init,
+                **options,
+                name="label",
             )
             logits += jnp.sum(embedding(label, train) * x, axis=-1)
         return logits
 
 
 def check_pictures(x: Float[Array, "b h w c"], resolution: int) -> None:
-    """Raises:
-    ValueError: if pictures have another resolution.
+    """That pictures have this resolution.
+
+    Raises:
+        ValueError: they do not.
     """
     if x.shape[1:3] != (resolution, resolution):
         raise ValueError(

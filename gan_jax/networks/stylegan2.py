@@ -132,7 +132,9 @@ class Generator(nn.Module):
             )
             return to_rgb(x, w[:, 2 * i + 1]).astype(jnp.float32)
 
-        constant = self.param("constant", nn.initializers.normal(1.0), (4, 4, widths[0]))
+        constant = self.param(
+            "constant", nn.initializers.normal(1.0), (4, 4, widths[0]), jnp.float32
+        )
         x = jnp.broadcast_to(constant, (len(z), *constant.shape))
         x = convolve(x, 0, widths[0])
         image = picture(x, 0)

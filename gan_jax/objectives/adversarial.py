@@ -257,14 +257,14 @@ class Adversarial(struct.PyTreeNode):
         key: Key[Array, ""],
         axis_name: str | None,
     ) -> tuple[Scalar, dict[str, PyTree]]:
-        key = jax.random.fold_in(key, _PATHS)
+        key, direction_key = jax.random.split(jax.random.fold_in(key, _PATHS))
         shape, every = (len(batch["real"]), *self.style_shape), self.path_length_every
 
         def pictures(style_offset: Array) -> Array:
             return self._generate(g_params, g, batch, key, axis_name, style_offset=style_offset)[0]
 
         def penalize(mean: Scalar) -> tuple[Scalar, Scalar]:
-            penalty, mean = self.path_length(pictures, shape, key, mean, axis_name)
+            penalty, mean = self.path_length(pictures, shape, direction_key, mean, axis_name)
             return every * penalty, mean
 
         mean = g.collections[OBJECTIVE]["path_length"]

@@ -1,0 +1,110 @@
+"""Recipes on pictures: every one at the same budget, with little data, and after other data."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import biggan
+import dcgan
+import r3gan
+import sngan
+import stylegan2
+
+from evidence.record import Record, table
+from gan_jax import figures
+from gan_jax.config import Config
+from gan_jax.data.sources import load
+from gan_jax.loop import train
+from gan_jax.metrics.evaluation import Evaluator, make_extractor
+from gan_jax.runs import Run
+
+RECIPES = {
+    "DCGAN": dcgan.CONFIGS,
+    "SNGAN": sngan.CONFIGS,
+    "BigGAN": biggan.CONFIGS,
+    "StyleGAN2": stylegan2.CONFIGS,
+    "R3GAN": r3gan.CONFIGS,
+}
+METRICS = ("fid", "kid", "precision_recall")
+SAMPLES = 10_000
+PUBLISHED = {
+    "DCGAN": "48",
+    "SNGAN": "9–17",
+    "BigGAN": "4.2",
+    "StyleGAN2": "2.3–2.4",
+    "R3GAN": "1.96",
+}
+
+
+def reproduce_recipes(dataset: str, record: Record) -> str:
+    """All recipes on mnist or cifar10, at their narrow presets."""
+    lines = []
+    for name, configs in RECIPES.items():
+        config = configs[f"{dataset}-narrow"]
+        row = record.row(name, lambda config=config: run(record, config.name, config, METRICS))
+        lines.append(
+            [
+                name,
+                f"{row['images'] / 1e3:.0f}k",
+                f"{row['training seconds'] / 60:.0f} min",
+                *(f"{row['scores'][score]:.3g}" for score in ("FID", "KID", "precision", "recall")),
+                row["state"],
+                *([PUBLISHED[name]] if dataset == "cifar10" else []),
+            ]
+        )
+    header = ["recipe", "images", "time", "FID", "KID", "precision", "recall", "diagnosis"]
+    if dataset == "cifar10":
+        header.append("published FID")
+    return f"{row['conventions']['FID']}\n\n{table(header, lines)}"
+
+
+def run(record: Record, key: str, config: Config, metrics: Sequence[str], **options) -> dict:
+    """Trains, going on where it was interrupted, and scores the last generator."""
+    directory = runs(record) / key.replace(" ", "_")
+    config = dataclasses.replace(config, name=key)
+    result = train(config, out=directory, **options)
+    run = Run.open(directory)
+    scores = score(run, result.g, metrics)
+    samples = run.sample(100 if config.objective.conditional else 64, seed=1)
+    figures.save(figures.sheet(samples, 10 if len(samples) == 100 else 8), record.picture(key))
+    checks = run.health()
+    return {
+        "iterations": config.iterations,
+        "images": config.iterations * config.batch_size * config.alternation.batches,
+        "seeds": [config.seed],
+        "training seconds": round(seconds(run), 1),
+        "state": checks[-1]["state"] if checks else "",
+        **scores,
+    }
+
+
+def runs(record: Record) -> Path:
+    """Where this table's runs are kept."""
+    return Path("runs") / "evidence" / record.name
+
+
+def score(run: Run, g, metrics: Sequence[str], samples: int = SAMPLES) -> dict:
+    source = load(run.config.data)
+    evaluator = Evaluator(
+        run.config,
+        source,
+        metrics,
+        extractor=make_extractor("classifier", run.config.data, source),
+        samples=samples,
+    )
+    found = evaluator(g)
+    return {
+        "scores": {s.name: round(s.value, 5) for s in found},
+        "conventions": {s.name: s.conventions for s in found},
+    }
+
+
+def seconds(run: Run) -> float:
+    """Of training, interruptions left out."""
+    from gan_jax import logs
+
+    total = before = 0.0
+    for line in logs.read(run.directory / "metrics.jsonl"):
+        total += line["seconds"] - before if line["seconds"] > before else line["seconds"]
+        before = line["seconds"]
+    return total

@@ -1,0 +1,300 @@
+"""Trains a population over seeds × hyperparameters, and ranks the hyperparameters.
+
+    python experiments/sweep.py gaussians --vary objective.r1=0.01,0.1,1 --seeds 3 \\
+        --iterations 2000 --score "high quality"
+    python experiments/sweep.py digits --vary g_optimizer.learning_rate=1e-4..1e-2 \\
+        objective.r1=0.01..10 --trials 24 --seeds 2 --iterations 1000 --out runs/search
+
+The first form tries every combination of the values listed. The second searches between bounds, on
+a logarithmic scale, by Optuna's TPE (pip install 'gan-jax[sweep]'); what was tried is kept in
+OUT/study.db, and the same command goes on from there.
+
+All runs that fit into memory train at once, in one compiled program: learning rates and penalties'
+weights are traced, so that no trial compiles anything. The ranking is printed with 95 % confidence
+intervals over the seeds, and drawn to OUT/ranking.png.
+"""
+
+import dataclasses
+import importlib
+import itertools
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import matplotlib.pyplot as plt
+import numpy as np
+import tyro
+
+from gan_jax import cli, compilation, population
+from gan_jax.config import Config, from_dict, to_dict
+from gan_jax.data import Examples
+from gan_jax.errors import InputError
+from gan_jax.metrics.evaluation import Evaluator, better, check, make_extractor, score_names
+from gan_jax.population import Population
+
+Trial = Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """What to try."""
+
+    experiment: Annotated[str, tyro.conf.Positional]
+    """A file of this folder, such as gaussians, or one of its presets, r3gan:mnist-narrow."""
+    vary: tuple[str, ...]
+    """NAME=A,B,C to try these, or NAME=LOW..HIGH to search between."""
+    trials: int = 0
+    """How many combinations to search for."""
+    seeds: int = 3
+    """Of each combination."""
+    iterations: int | None = None
+    """Of each run, instead of the experiment's own."""
+    score: str | None = None
+    """What to rank by, by default the experiment's first score."""
+    at_once: int | None = None
+    """Runs in a program. None: as many as fit into --memory-gib."""
+    memory_gib: float = 4.0
+    """What a program may take."""
+    data_dir: str | None = None
+    """Where TFDS datasets are prepared."""
+    out: Path = Path("runs/sweep")
+    """Where the study and the picture are kept."""
+
+
+def main() -> None:
+    with cli.errors_in_one_line():
+        sweep = tyro.cli(Sweep, description=__doc__)
+        compilation.keep_compiled()
+        runner = _Runner(sweep)
+        ranges = _ranges(sweep.vary)
+        if any(isinstance(values, tuple) for values in ranges.values()):
+            found = _search(sweep, runner, ranges)
+        else:
+            names = list(ranges)
+            trials = [
+                dict(zip(names, values, strict=True))
+                for values in itertools.product(*ranges.values())
+            ]
+            found = list(zip(trials, runner(trials), strict=True))
+        ranking = rank(found, runner.score)
+        for place, (trial, values) in enumerate(ranking, start=1):
+            mean, half = interval(values)
+            print(f"{place:3}.  {runner.score} {mean:.4g} ± {half:.2g}   {_says(trial)}")
+        print(f"{len(found)} trials of {sweep.seeds} seeds; compiled programs: {runner.compiled}")
+        sweep.out.mkdir(parents=True, exist_ok=True)
+        _draw(ranking, runner.score, sweep.out / "ranking.png")
+        print(f"drawn in {sweep.out / 'ranking.png'}")
+
+
+class _Runner:
+    """Trains trials, and scores them: a list of scores for each, one for every seed."""
+
+    def __init__(self, sweep: Sweep):
+        self._sweep = sweep
+        config = _experiment(sweep.experiment)
+        if sweep.iterations is not None:
+            config = dataclasses.replace(config, iterations=sweep.iterations)
+        self._config = config
+        members = [dataclasses.replace(config, seed=seed) for seed in range(sweep.seeds)]
+        for member in members:
+            member.validate()
+        self._sources = [source for source, _ in population.load_members(members, sweep.data_dir)]
+        self._extractor = make_extractor(config.evaluation.extractor, config.data, self._sources[0])
+        metrics = check(
+            config, self._sources[0].description, config.evaluation.metrics, self._extractor.name
+        )
+        names = score_names(metrics)
+        self.score = sweep.score or names[0]
+        if self.score not in names:
+            raise InputError(f"--score is one of {', '.join(names)}, not {self.score}")
+        self._metric = next(m for m in metrics if self.score in score_names([m]))
+        self._size: int | None = sweep.at_once
+
+    @property
+    def compiled(self) -> int:
+        """Programs so far."""
+        return len(population.programs)
+
+    def __call__(self, trials: Sequence[Trial]) -> list[list[float]]:
+        seeds = self._sweep.seeds
+        members = [
+            (_changed(self._config, {**trial, "seed": seed}), self._sources[seed])
+            for trial in trials
+            for seed in range(seeds)
+        ]
+        size = min(self._members_at_once(members[0]), len(members))
+        values = []
+        for start in range(0, len(members), size):
+            chunk = members[start : start + size]
+            # The last program has as many members as the others: nothing is compiled for it.
+            full = chunk + [chunk[-1]] * (size - len(chunk))
+            *_, end = Population(*map(list, zip(*full, strict=True))).train()
+            values += [
+                self._value(config, source, end.member(i)[1])
+                for i, (config, source) in enumerate(chunk)
+            ]
+            print(f"{len(values)} of {len(members)} runs", flush=True)
+        return [values[i : i + seeds] for i in range(0, len(values), seeds)]
+
+    def _members_at_once(self, member: tuple[Config, Examples]) -> int:
+        if self._size is None:
+            config, source = member
+            needed = Population([config], [source]).memory()
+            self._size = max(1, int(self._sweep.memory_gib * 2**30 / needed))
+        return self._size
+
+    def _value(self, config: Config, source: Examples, g) -> float:
+        evaluator = Evaluator(
+            config,
+            source,
+            (self._metric,),
+            extractor=self._extractor,
+            samples=config.evaluation.samples,
+        )
+        try:
+            return next(s.value for s in evaluator(g) if s.name == self.score)
+        except InputError:  # samples that are not finite
+            return math.nan
+
+
+def _search(
+    sweep: Sweep, runner: _Runner, ranges: Mapping[str, list[float] | tuple[float, float]]
+) -> list[tuple[Trial, list[float]]]:
+    """Asks Optuna for as many trials as train at once, again and again."""
+    try:
+        import optuna
+    except ImportError as error:
+        raise InputError(
+            "searching between bounds needs Optuna: pip install 'gan-jax[sweep]'"
+        ) from error
+    if sweep.trials < 1:
+        raise InputError("a search between bounds needs --trials: how many")
+    sweep.out.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        study_name=f"{sweep.experiment} {runner.score}",
+        storage=f"sqlite:///{sweep.out / 'study.db'}",
+        direction="maximize" if better(runner.score, 1.0, 0.0) else "minimize",
+        sampler=optuna.samplers.TPESampler(
+            seed=0, multivariate=True, warn_independent_sampling=False
+        ),
+        load_if_exists=True,
+    )
+    finished = optuna.trial.TrialState.COMPLETE
+
+    def done():
+        return study.get_trials(deepcopy=False, states=(finished,))
+
+    while len(done()) < sweep.trials:
+        # As a rule of thumb, a search learns from four rounds at least.
+        round_of = min(sweep.trials - len(done()), math.ceil(sweep.trials / 4))
+        asked = [study.ask() for _ in range(round_of)]
+        trials = [{name: _suggest(trial, name, r) for name, r in ranges.items()} for trial in asked]
+        for trial, values in zip(asked, runner(trials), strict=True):
+            trial.set_user_attr("values", values)
+            mean = statistics.fmean(values)
+            if math.isfinite(mean):
+                study.tell(trial, mean)
+            else:
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    return [(trial.params, trial.user_attrs["values"]) for trial in done()]
+
+
+def _suggest(trial, name: str, values: list[float] | tuple[float, float]) -> float:
+    if isinstance(values, tuple):
+        return trial.suggest_float(name, *values, log=True)
+    return trial.suggest_categorical(name, values)
+
+
+def rank(found: Sequence[tuple[Trial, list[float]]], score: str) -> list[tuple[Trial, list[float]]]:
+    """From the best mean to the worst; what is not finite comes last."""
+    sign = -1 if better(score, 1.0, 0.0) else 1
+
+    def key(item):
+        mean = statistics.fmean(item[1])
+        return (not math.isfinite(mean), sign * mean)
+
+    return sorted(found, key=key)
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """The mean and half the width of its 95 % confidence interval (Student's t)."""
+    from scipy import stats
+
+    mean, n = statistics.fmean(values), len(values)
+    if n < 2:
+        return mean, math.nan
+    return mean, float(stats.t.ppf(0.975, n - 1) * statistics.stdev(values) / math.sqrt(n))
+
+
+def _ranges(vary: Sequence[str]) -> dict[str, list[float] | tuple[float, float]]:
+    """
+    Raises:
+        InputError: not of one of the two forms, or a field that cannot vary.
+    """
+    ranges = {}
+    for text in vary:
+        name, _, values = text.partition("=")
+        if name not in population.TRACED:
+            raise InputError(f"--vary is for {', '.join(population.TRACED[1:])}, not {name!r}")
+        try:
+            if ".." in values:
+                low, high = map(float, values.split(".."))
+                ranges[name] = (low, high)
+            else:
+                ranges[name] = [float(v) for v in values.split(",")]
+        except ValueError as error:
+            raise InputError(f"--vary is NAME=A,B,C or NAME=LOW..HIGH, not {text!r}") from error
+    return ranges
+
+
+def _experiment(name: str) -> Config:
+    module_name, _, preset = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise InputError(f"there is no experiment {module_name}") from error
+    if hasattr(module, "CONFIG") and not preset:
+        return module.CONFIG
+    configs = getattr(module, "CONFIGS", {})
+    if preset not in configs:
+        raise InputError(f"{module_name} has the presets {', '.join(configs)}, not {preset!r}")
+    return configs[preset]
+
+
+def _changed(config: Config, values: Mapping[str, float]) -> Config:
+    """With these fields, by dotted name."""
+    tree = to_dict(config)
+    for name, value in values.items():
+        *path, last = name.split(".")
+        inner = tree
+        for part in path:
+            inner = inner[part]
+        inner[last] = value
+    return from_dict(Config, tree)
+
+
+def _says(trial: Trial) -> str:
+    return " ".join(f"{name}={value:.4g}" for name, value in trial.items())
+
+
+def _draw(ranking: Sequence[tuple[Trial, list[float]]], score: str, path: Path) -> None:
+    shown = ranking[:30]
+    figure, axes = plt.subplots(figsize=(8, 1 + 0.3 * len(shown)), layout="constrained")
+    places = np.arange(len(shown))
+    means, halves = zip(*(interval(values) for _, values in shown), strict=True)
+    axes.errorbar(means, places, xerr=np.nan_to_num(halves), fmt="o", color="C0", capsize=3)
+    for place, (_, values) in enumerate(shown):
+        axes.plot(values, [place] * len(values), ".", color="C0", alpha=0.35)
+    axes.set_yticks(places, [_says(trial) for trial, _ in shown], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel(f"{score}: mean, 95 % confidence interval, and each seed")
+    axes.grid(axis="x", alpha=0.3)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,362 @@
+"""What an objective remembers, and the tools that do: LeCam, adaptive augmentation, path length.
+
+And those that need more than logits: lazy penalties, consistency, packs, unrolling, AC-GAN.
+"""
+
+import dataclasses
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import struct
+from helpers import LATENT_DIM, mlps, objective, pictures, points
+
+import gan_jax
+from gan_jax import losses, networks
+from gan_jax.augment import ADA, AdaptiveProbability, InstanceNoise
+from gan_jax.losses import class_loss
+from gan_jax.regularizers import R1, BalancedConsistency, Lazy, LeCam, WassersteinGP, lazy_adam
+from gan_jax.state import OBJECTIVE
+
+KEY = jax.random.key(0)
+MLP = networks.mlp.Generator(width=8, depth=1)
+CRITIC = networks.mlp.Discriminator(width=8, depth=1)
+
+
+def players(game, batch=None, *, generator=MLP, discriminator=CRITIC, d_tx=None):
+    create = functools.partial(
+        gan_jax.create_train_states,
+        generator=generator,
+        discriminator=discriminator,
+        objective=game,
+        batch=points() if batch is None else batch,
+        d_tx=d_tx or optax.adam(1e-3, b1=0.5),
+        g_tx=optax.adam(1e-3, b1=0.5),
+    )
+    return jax.jit(create)(KEY)
+
+
+def sums(x):
+    """The critic that adds up an example."""
+    return jnp.sum(x.reshape(len(x), -1), axis=-1)
+
+
+def test_lecam_by_hand():
+    real, fake = jnp.array([[1.0], [3.0]]), jnp.array([[-1.0], [-2.0]])
+    penalty = LeCam(weight=2.0, decay=0.5)
+    value, memory = penalty(sums, real, fake, KEY, penalty.initial())
+    # The averages, from 0: ½·2 = 1 of real logits, ½·(−1.5) = −0.75 of fake ones.
+    np.testing.assert_allclose(memory["real"], 1.0)
+    np.testing.assert_allclose(memory["fake"], -0.75)
+    real_term = ((1 + 0.75) ** 2 + (3 + 0.75) ** 2) / 2
+    fake_term = ((-1 - 1) ** 2 + (-2 - 1) ** 2) / 2
+    np.testing.assert_allclose(value, 2 * (real_term + fake_term), rtol=1e-6)
+
+
+class Shift(struct.PyTreeNode):
+    by: float
+
+    def __call__(self, x, key, axis_name=None):
+        return x + self.by
+
+
+def test_consistency_by_hand():
+    """A shift by ½ changes this critic's logits by 1 for two features."""
+    real, fake = jnp.ones((4, 2)), jnp.zeros((4, 2))
+    penalty = BalancedConsistency(Shift(0.5), real_weight=3.0, fake_weight=4.0)
+    np.testing.assert_allclose(penalty(sums, real, fake, KEY), 7.0)
+
+
+def test_lazy_penalties_come_every_so_often():
+    class Critic:
+        def __init__(self, step):
+            self.step = jnp.int32(step)
+
+        def __call__(self, x):
+            return 3 * x[:, 0]
+
+    real = jnp.ones((4, 2))
+    values = [Lazy(R1(2.0), 4)(Critic(step), real, real, KEY) for step in range(6)]
+    np.testing.assert_allclose(values, [36, 0, 0, 0, 36, 0])
+
+
+def test_lazy_adam_by_hand():
+    expected = (0.0025 * 16 / 17, 0.0, 0.99 ** (16 / 17))
+    np.testing.assert_allclose(lazy_adam(0.0025, 0.0, 0.99, 16), expected)
+
+
+def test_a_lazy_penalty_trains_like_its_own_on_its_turn():
+    lazy = objective(regularizers=(Lazy(R1(1.0), 2),))
+    always = objective(regularizers=(R1(2.0),))
+    d, g = mlps(lazy)
+    on, _ = gan_jax.d_step(d, g, points(), KEY, objective=lazy)
+    same, _ = gan_jax.d_step(d, g, points(), KEY, objective=always)
+    _, metrics = gan_jax.d_step(d.replace(step=jnp.int32(1)), g, points(), KEY, objective=lazy)
+    for a, b in zip(jax.tree.leaves(on.params), jax.tree.leaves(same.params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    assert metrics["penalty"] == 0
+
+
+def test_memory_travels_with_the_state():
+    game = objective(regularizers=(R1(1.0), LeCam(0.1)))
+    d, g = players(game)
+    assert d.collections == {OBJECTIVE: {"1": {"real": 0, "fake": 0}}}
+    new, metrics = gan_jax.d_step(d, g, points(), KEY, objective=game)
+    memory = new.collections[OBJECTIVE]["1"]
+    np.testing.assert_allclose(memory["real"], 0.01 * metrics["real_logit"], rtol=1e-5)
+    np.testing.assert_allclose(memory["fake"], 0.01 * metrics["fake_logit"], rtol=1e-5)
+    # The network is called without it, by the opponent too.
+    after, _ = gan_jax.g_step(g, new, points(), KEY, objective=game)
+    assert after.collections == {}
+
+
+@pytest.mark.parametrize("augmentation", [ADA(), ADA(categories=("blit",))], ids=["bgc", "blit"])
+def test_adaptive_probability_follows_the_signs(augmentation):
+    """A critic that is sure of all real pictures raises it by the images of every 4 batches."""
+    game = objective(augmentation=augmentation, adaptive=AdaptiveProbability(0.6, 64))
+
+    class Sure(nn.Module):
+        @nn.compact
+        def __call__(self, x, label=None, *, train=False):
+            bias = self.param("bias", nn.initializers.constant(10.0), ())
+            return jnp.mean(x, axis=(1, 2, 3)) + bias
+
+    generator = networks.dcgan.Generator(resolution=16, channels=1, width=2)
+    d, g = players(game, pictures(), generator=generator, discriminator=Sure())
+    probabilities = []
+    for i in range(8):
+        d, metrics = gan_jax.d_step(d, g, pictures(), jax.random.key(i), objective=game)
+        probabilities.append(float(metrics["augmentation"]))
+    np.testing.assert_allclose(probabilities, [0, 0, 0, 0.5, 0.5, 0.5, 0.5, 1.0])
+    changed, _ = gan_jax.g_step(g, d, pictures(), KEY, objective=game)
+    plain, _ = gan_jax.g_step(g, d, pictures(), KEY, objective=objective())
+    differ = [
+        not np.array_equal(a, b)
+        for a, b in zip(jax.tree.leaves(changed.params), jax.tree.leaves(plain.params), strict=True)
+    ]
+    assert augmentation.categories == ("blit",) or any(differ)
+
+
+def test_adaptive_augmentation_needs_a_level():
+    game = objective(
+        loss=losses.relativistic_pairing, augmentation=ADA(), adaptive=AdaptiveProbability()
+    )
+    generator = networks.dcgan.Generator(resolution=16, channels=1, width=2)
+    d, g = players(
+        game,
+        pictures(),
+        generator=generator,
+        discriminator=networks.dcgan.Discriminator(resolution=16, width=2),
+    )
+    with pytest.raises(ValueError, match="schedule its probability"):
+        gan_jax.d_step(d, g, pictures(), KEY, objective=game)
+
+
+def test_penalties_see_through_the_augmentation():
+    """The gradient of D(T(x)) with respect to x, not to T(x): twice as large for T(x) = 2x."""
+
+    class Double(struct.PyTreeNode):
+        def __call__(self, x, key, axis_name=None):
+            return 2 * x
+
+    plain = objective(regularizers=(R1(1.0),))
+    augmented = objective(regularizers=(R1(1.0),), augmentation=Double())
+    d, g = mlps(plain)
+    doubled = {"real": points()["real"] * 2}
+    _, expected = gan_jax.d_step(d, g, doubled, KEY, objective=plain)
+    _, found = gan_jax.d_step(d, g, points(), KEY, objective=augmented)
+    np.testing.assert_allclose(found["penalty"], 4 * expected["penalty"], rtol=1e-5)
+
+
+def test_both_players_are_augmented():
+    game = objective(augmentation=InstanceNoise(std=1.0))
+    d, g = mlps(game)
+    for step, one, other in ((gan_jax.d_step, d, g), (gan_jax.g_step, g, d)):
+        _, noisy = step(one, other, points(), KEY, objective=game)
+        _, plain = step(one, other, points(), KEY, objective=objective())
+        assert abs(noisy["loss"] - plain["loss"]) > 1e-4
+
+
+# AC-GAN
+
+
+class Classifying(nn.Module):
+    classes: int = 3
+
+    @nn.compact
+    def __call__(self, x, label=None, *, train=False):
+        x = x.reshape(len(x), -1)
+        return nn.Dense(1)(x)[:, 0], nn.Dense(self.classes)(x)
+
+
+def test_class_loss_by_hand():
+    logits = jnp.log(jnp.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]]))
+    expected = -(np.log(0.25) + np.log(0.8)) / 2
+    np.testing.assert_allclose(class_loss(logits, jnp.array([1, 2])), expected, rtol=1e-6)
+
+
+def test_both_players_classify():
+    game = objective(auxiliary=2.0)
+    batch = points() | {"label": jnp.arange(8) % 3}
+    generator = networks.mlp.Generator(width=8, depth=1, num_classes=3)
+    d, g = players(game, batch, generator=generator, discriminator=Classifying())
+    new, metrics = gan_jax.d_step(d, g, batch, KEY, objective=game)
+    assert float(metrics["class_loss"]) > 0
+    for _ in range(200):
+        new, metrics = gan_jax.d_step(new, g, batch, KEY, objective=game)
+    learned = metrics["class_loss"]
+    plain = objective()
+    before, _ = gan_jax.g_step(g, new, batch, KEY, objective=plain)
+    after, g_metrics = gan_jax.g_step(g, new, batch, KEY, objective=game)
+    assert float(learned) < float(g_metrics["class_loss"]) + 1
+    assert any(
+        not np.array_equal(a, b)
+        for a, b in zip(jax.tree.leaves(before.params), jax.tree.leaves(after.params), strict=True)
+    )
+
+
+def test_an_auxiliary_loss_needs_a_classifier():
+    game = objective(auxiliary=1.0)
+    batch = points() | {"label": jnp.arange(8) % 3}
+    generator = networks.mlp.Generator(width=8, depth=1, num_classes=3)
+    d, g = players(game, batch, generator=generator)
+    with pytest.raises(ValueError, match="class logits"):
+        gan_jax.d_step(d, g, batch, KEY, objective=game)
+
+
+# Packs
+
+
+class Sum(nn.Module):
+    @nn.compact
+    def __call__(self, x, label=None, *, train=False):
+        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
+        return jnp.sum((x * scale).reshape(len(x), -1), axis=-1)
+
+
+def test_packs_are_neighbours_side_by_side():
+    packed = networks.packing.Packed(Sum(), 2)
+    x = jnp.arange(24.0).reshape(4, 2, 1, 3)
+    variables = packed.init(KEY, x[:1])
+    scale = jnp.array([1.0, 10, 100, 1000, 1e4, 1e5])
+    variables = jax.tree.map(lambda s: scale.reshape(s.shape), variables)
+    logits = packed.apply(variables, x)
+    pairs = np.concatenate([x[0::2], x[1::2]], axis=-1)
+    np.testing.assert_allclose(logits, (pairs * np.asarray(scale)).sum(axis=(1, 2, 3)), rtol=1e-6)
+
+
+def test_packs_are_whole_and_without_labels():
+    packed = networks.packing.Packed(Sum(), 3)
+    variables = packed.init(KEY, points(1)["real"])
+    with pytest.raises(ValueError, match="batch of 8 is not packs of 3"):
+        packed.apply(variables, points(8)["real"])
+    with pytest.raises(ValueError, match="no labels"):
+        packed.apply(variables, points(9)["real"], jnp.zeros(9, jnp.int32))
+
+
+@pytest.mark.parametrize("penalty", [R1(2.0), WassersteinGP(1.0)], ids=["R1", "WGAN-GP"])
+def test_a_pack_has_one_gradient(penalty):
+    """‖∇D‖² of Σ over a pack of 2 examples of 2 features is 4."""
+    game = objective(regularizers=(penalty,), loss=losses.wasserstein)
+    d, g = players(game, discriminator=networks.packing.Packed(Sum(), 2))
+    _, metrics = gan_jax.d_step(d, g, points(), KEY, objective=game)
+    np.testing.assert_allclose(metrics["penalty"], {R1: 4.0, WassersteinGP: 1.0}[type(penalty)])
+
+
+# Unrolling
+
+
+def test_unrolling_by_hand():
+    """Dirac's game with Wasserstein's loss: D(x) = ψx, real at 0, G = θ. One SGD step of rate η
+    moves ψ by −ηθ, so that the generator's loss −(ψ − ηθ)θ has the gradient −ψ + 2ηθ."""
+
+    def generator(variables, z, label=None, *, train):
+        return jnp.broadcast_to(variables["params"]["theta"], (len(z), 1))
+
+    def discriminator(variables, x, label=None, *, train):
+        return variables["params"]["psi"] * x[:, 0]
+
+    psi, theta, rate = 0.7, 0.4, 0.1
+    create = gan_jax.TrainState.create
+    d = create(
+        apply_fn=discriminator, variables={"params": {"psi": jnp.float32(psi)}}, tx=optax.sgd(rate)
+    )
+    g = create(
+        apply_fn=generator, variables={"params": {"theta": jnp.float32(theta)}}, tx=optax.sgd(1.0)
+    )
+    game = objective(loss=losses.wasserstein, ema=None, unroll=1)
+    new, _ = gan_jax.g_step(g, d, {"real": jnp.zeros((4, 1))}, KEY, objective=game)
+    np.testing.assert_allclose(new.params["theta"], theta - (-psi + 2 * rate * theta), rtol=1e-6)
+
+
+def test_unrolling_leaves_the_discriminator_alone_and_is_finite():
+    game = objective(unroll=3)
+    d, g = players(game, d_tx=optax.adam(1e-2, b1=0.5, eps_root=1e-8))
+    ahead, metrics = gan_jax.g_step(g, d, points(), KEY, objective=game)
+    _, now = gan_jax.g_step(g, d, points(), KEY, objective=objective())
+    assert np.isfinite(metrics["grad_norm"])
+    assert metrics["loss"] > now["loss"]  # of a discriminator that has had time to answer
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(ahead.params))
+
+
+# Path length
+
+
+def test_the_path_length_is_remembered():
+    generator = networks.stylegan2.Generator(
+        resolution=8, channels=1, width=4, style_dim=LATENT_DIM, mapping_depth=1
+    )
+    game = objective(
+        path_length=gan_jax.PathLength(),
+        style_shape=(generator.layers, LATENT_DIM),
+        path_length_every=2,
+    )
+    batch = {"real": jnp.zeros((4, 8, 8, 1))}
+    discriminator = networks.dcgan.Discriminator(resolution=8, width=2)
+    d, g = players(game, batch, generator=generator, discriminator=discriminator)
+    assert g.collections[OBJECTIVE] == {"path_length": 0}
+    first, metrics = gan_jax.g_step(g, d, batch, KEY, objective=game)
+    second, none = gan_jax.g_step(first, d, batch, KEY, objective=game)
+    mean = first.collections[OBJECTIVE]["path_length"]
+    assert mean > 0
+    assert second.collections[OBJECTIVE]["path_length"] == mean
+    assert metrics["penalty"] > 0
+    assert none["penalty"] == 0
+    whole = dataclasses.replace(game, path_length_every=1)
+    _, every = gan_jax.g_step(g, d, batch, KEY, objective=whole)
+    np.testing.assert_allclose(metrics["penalty"], 2 * every["penalty"], rtol=1e-5)
+
+
+# Devices
+
+
+@pytest.mark.parametrize(
+    "game",
+    [
+        objective(regularizers=(LeCam(0.3), Lazy(R1(1.0), 2)), augmentation=InstanceNoise(std=0.3)),
+        objective(regularizers=(BalancedConsistency(InstanceNoise(std=0.3)),)),
+        objective(unroll=2),
+    ],
+    ids=["remembering", "consistent", "unrolled"],
+)
+def test_shards_of_a_batch_give_what_the_whole_gives(game):
+    d, g = players(game, d_tx=optax.adam(1e-3, b1=0.5, eps_root=1e-8))
+    batch = points(8)
+    shards = {"real": batch["real"].reshape(4, 2, 2)}
+    for step, one, other in ((gan_jax.d_step, d, g), (gan_jax.g_step, g, d)):
+        whole, metrics = step(one, other, batch, KEY, objective=game)
+        parted, parts = jax.vmap(
+            functools.partial(step, objective=game, axis_name="shards"),
+            in_axes=(None, None, 0, None),
+            axis_name="shards",
+        )(one, other, shards, KEY)
+        np.testing.assert_allclose(parts["loss"][0], metrics["loss"], rtol=1e-5)
+        np.testing.assert_allclose(parts["grad_norm"][0], metrics["grad_norm"], rtol=1e-4)
+        for a, b in zip(
+            jax.tree.leaves(parted.collections), jax.tree.leaves(whole.collections), strict=True
+        ):
+            np.testing.assert_allclose(a[0], b, rtol=1e-5)

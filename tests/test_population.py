@@ -1,0 +1,125 @@
+"""Many runs at once: each is its own run, and hyperparameters compile nothing."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+import gan_jax
+from gan_jax import population
+from gan_jax.config import Config, Data, Evaluation, Network, Objective, Optimizer
+from gan_jax.errors import InputError
+from gan_jax.population import Population, load_members
+
+ADAM = Optimizer(learning_rate=1e-3, options={"b1": 0.0, "b2": 0.99})
+CONFIG = Config(
+    iterations=12,
+    batch_size=16,
+    data=Data(source="ring"),
+    objective=Objective(loss="relativistic_pairing", r1=0.1, r2=0.1, latent_dim=2),
+    generator=Network(kind="mlp", width=8, depth=1),
+    discriminator=Network(kind="mlp", width=8, depth=1),
+    g_optimizer=ADAM,
+    d_optimizer=ADAM,
+    evaluation=Evaluation(every=0),
+    check_every=100,
+)
+MEMBERS = [
+    dataclasses.replace(
+        CONFIG,
+        seed=seed,
+        objective=dataclasses.replace(CONFIG.objective, r1=r1),
+        g_optimizer=dataclasses.replace(ADAM, learning_rate=rate),
+    )
+    for seed, r1, rate in ((0, 0.1, 1e-3), (3, 1.0, 1e-3), (3, 0.1, 1e-2))
+]
+
+
+def trained(configs, every=None):
+    sources = [source for source, _ in load_members(configs)]
+    return list(Population(configs, sources).train(every))
+
+
+def test_each_member_is_its_own_run(tmp_path):
+    *_, end = trained(MEMBERS)
+    for i, config in enumerate(MEMBERS):
+        alone = gan_jax.train(config, out=tmp_path / str(i))
+        for ours, theirs in zip(end.member(i), alone[:2], strict=True):
+            assert ours.step == 12
+            pairs = zip(
+                jax.tree.leaves((ours.params, ours.ema_params)),
+                jax.tree.leaves((theirs.params, theirs.ema_params)),
+                strict=True,
+            )
+            for a, b in pairs:
+                np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
+
+
+def test_other_hyperparameters_compile_nothing():
+    trained(MEMBERS)
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, duration, **_: compiled.append(event) if "backend_compile" in event else None
+    )
+    before = len(population.programs)
+    others = [
+        dataclasses.replace(
+            member,
+            seed=member.seed + 1,
+            objective=dataclasses.replace(member.objective, r1=0.3, r2=0.7),
+            d_optimizer=dataclasses.replace(ADAM, learning_rate=3e-4),
+            average=dataclasses.replace(member.average, half_life=123),
+        )
+        for member in MEMBERS
+    ]
+    *_, end = trained(others)
+    assert end.iteration == 12
+    assert len(population.programs) == before
+    assert compiled == []
+
+
+def test_progress_and_averages():
+    first, second, third = trained(MEMBERS, every=5)
+    assert [p.iteration for p in (first, second, third)] == [5, 10, 12]
+    assert first.averages["d/loss"].shape == (3,)
+    assert 0.3 < first.member_averages(0)["d/loss"] < 3
+    # Averages are over the iterations since, however many these are.
+    assert 0.3 < third.member_averages(0)["d/loss"] < 3
+    whole = trained(MEMBERS)[0].averages["d/loss"]
+    parts = 5 * first.averages["d/loss"] + 5 * second.averages["d/loss"]
+    np.testing.assert_allclose((parts + 2 * third.averages["d/loss"]) / 12, whole, rtol=1e-4)
+
+
+def test_members_have_data_of_their_own_seed():
+    (one, held_out), (other, _), (same, _) = load_members(MEMBERS)
+    assert not np.array_equal(one.real, other.real)
+    assert same is other
+    assert held_out.description.examples == 512
+
+
+def test_memory_is_accounted_for():
+    sources = [source for source, _ in load_members(MEMBERS)]
+    one = Population(MEMBERS[:1], sources[:1]).memory()
+    three = Population(MEMBERS, sources).memory()
+    assert 0 < one < three
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"batch_size": 8}, "cannot differ in batch_size"),
+        ({"objective": dataclasses.replace(CONFIG.objective, r2=0.0)}, "same penalties"),
+    ],
+)
+def test_members_that_do_not_fit(change, says):
+    configs = [CONFIG, dataclasses.replace(CONFIG, **change)]
+    sources = [source for source, _ in load_members(configs)]
+    with pytest.raises(InputError, match=says):
+        Population(configs, sources)
+
+
+def test_balanced_runs_are_no_members():
+    config = dataclasses.replace(CONFIG, balance=True)
+    with pytest.raises(InputError, match="take their turns"):
+        Population([config], [load_members([config])[0][0]])
