@@ -233,7 +233,7 @@ def _options(config: Config, network: Network, data: Description) -> dict:
                 f"data, {data.shape[0]}×{data.shape[0]}: set generator.widths and "
                 "discriminator.widths"
             )
-    elif network.kind != "mlp":
+    elif network.kind in _TITLES:
         resolutions = getattr(networks, network.kind).RESOLUTIONS
         if data.shape[0] not in resolutions:
             raise InputError(
@@ -246,12 +246,7 @@ def _options(config: Config, network: Network, data: Description) -> dict:
     }
 
 
-_TITLES = {
-    "dcgan": "DCGAN",
-    "resnet": "ResNet",
-    "biggan": "BigGAN",
-    "stylegan2": "StyleGAN2",
-}
+_TITLES = {"dcgan": "DCGAN", "resnet": "ResNet", "biggan": "BigGAN"}
 
 
 def _r3gan_widths(network: Network) -> dict[str, tuple[int, ...]]:

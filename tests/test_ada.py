@@ -165,7 +165,7 @@ def test_resampling_whole_pixels_and_right_angles():
 
 
 def test_general_geometry_happens_with_the_probability():
-    n, p = 600, 0.2
+    n, p = 3000, 0.2
     x = pictures(n, 4, channels=1)
     count = altered(x, augmented(ADA(("geometric",), p), x)).sum()
     assert plausible(count, n, 1 - (1 - p) ** 4)  # scales, rotations, translation
@@ -341,7 +341,14 @@ def test_cutout():
 # The whole.
 
 
-def test_categories_are_independent_and_in_order():
+def test_categories_are_drawn_apart():
+    n, p = 1000, 0.5
+    x = pictures(n, 4) + 2
+    noisy, cut = (altered(x, augmented(ADA((name,), p), x)) for name in ("noise", "cutout"))
+    assert plausible((noisy & cut).sum(), n, p**2)
+
+
+def test_categories_follow_in_order():
     x = pictures(4, 8)
     one_by_one = x
     for name in CATEGORIES:

@@ -95,7 +95,7 @@ def _blit(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
 
 def _geometric(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
     sides = jnp.array([x.shape[2], x.shape[1]], jnp.float32)
-    rotated = probability  # then P(before or after) is right
+    rotated = 1 - jnp.sqrt(jnp.clip(1 - probability, 0, 1))  # then P(before or after) is right
 
     def draw(key):
         keys = jax.random.split(key, 5)

@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from gan_jax.augment import wavelets
 from gan_jax.augment.base import Pictures
@@ -14,8 +14,10 @@ from gan_jax.augment.base import Pictures
 product = functools.partial(jnp.einsum, precision=lax.Precision.HIGHEST)
 
 
-def along_axes(rows: Array, columns: Array, x: Pictures) -> Pictures:
-    """Matrices [… h', h] and [… w', w] applied along both axes."""
+def along_axes(
+    rows: ArrayLike, columns: ArrayLike, x: Float[Array, "b h w c"]
+) -> Float[Array, "b h_out w_out c"]:
+    """Matrices [… h_out, h] and [… w_out, w] applied along both axes."""
     return product("...ih,...jw,...hwc->...ijc", rows, columns, x)
 
 

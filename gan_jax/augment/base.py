@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +10,10 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
 Pictures = Float[Array, "b h w c"]
-Probability = float | Float[Array, ""]
+Probability = float | int | Float[Array, ""]
 
-
-class Augmentation(Protocol):
-    """Maps a batch [B, …] to one of the same shape."""
-
-    def __call__(
-        self, x: Float[Array, "b ..."], key: Key[Array, ""], axis_name: str | None = None
-    ) -> Float[Array, "b ..."]: ...
+Augmentation = Callable[..., Float[Array, "b ..."]]
+"""Called as `(x, key, axis_name=None)`."""
 
 
 class Chain(struct.PyTreeNode):
@@ -42,7 +36,7 @@ class Chain(struct.PyTreeNode):
 def sometimes(
     probability: Probability,
     draw: Callable[[Key[Array, ""]], Array],
-    otherwise: Array | float,
+    otherwise: Array | float | int,
     key: Key[Array, ""],
 ) -> Array:
     """What is drawn, with that probability (never at 0, always at 1), else `otherwise`."""

@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 Matrix = Float[Array, "3 3"]
-Scalar = Float[Array, ""]
+Scalar = float | Float[Array, ""]
 
 _LUMA = np.full((3, 3), 1 / 3)  # projects to the luma axis
 
 
-def luma_flip(flip: Bool[Array, ""]) -> Matrix:
+def luma_flip(flip: bool | Bool[Array, ""]) -> Matrix:
     """Reflects the luma, and keeps the chroma, if told to."""
     return jnp.eye(3) - jnp.where(flip, 2.0, 0.0) * _LUMA
 

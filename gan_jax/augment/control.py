@@ -23,8 +23,8 @@ class AdaptiveProbability(struct.PyTreeNode):
     and eq. 1 (target 0.6, 500,000 images, 4 batches).
     """
 
-    target: float | Float[Array, ""] = 0.6
-    images: float | Float[Array, ""] = 500_000
+    target: float | int | Float[Array, ""] = 0.6
+    images: float | int | Float[Array, ""] = 500_000
     every: int | Float[Array, ""] = 4
 
     def initial(self) -> Memory:

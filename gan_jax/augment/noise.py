@@ -16,7 +16,7 @@ class InstanceNoise(struct.PyTreeNode):
     2017, §3.
     """
 
-    std: float | Float[Array, ""] = 0.1
+    std: float | int | Float[Array, ""] = 0.1
 
     def __call__(
         self, x: Float[Array, "b ..."], key: Key[Array, ""], axis_name: str | None = None
