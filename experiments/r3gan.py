@@ -49,7 +49,12 @@ def published(name: str, data: Data) -> Config:
         g_optimizer=adam,
         d_optimizer=adam,
         average=Average(half_life=preset.ema_half_life, ramp_up=None),
-        augmentation=Augmentation(kind="ada", probability=preset.augment_p),
+        augmentation=Augmentation(
+            kind="ada",
+            categories=("blit", "geometric", "color", "cutout"),
+            probability=preset.augment_p,
+            weights={"color": 0.5},
+        ),
         annealing=Annealing(
             images=preset.decay_images,
             learning_rate=preset.lr[1] / preset.lr[0],

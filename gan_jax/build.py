@@ -114,12 +114,17 @@ def augmentation(config: Config) -> Callable | None:
     wanted, annealing = config.augmentation, config.annealing
     steps = []
     if wanted.kind != "none":
-        kind = {"diffaugment": augment.DiffAugment, "ada": augment.ADA}[wanted.kind]
-        categories = (wanted.categories,) if wanted.categories else ()
-        probability = _annealed(
-            wanted.probability, annealing.augmentation, annealing, backwards=True
-        )
-        steps.append(kind(*categories).replace(probability=probability))
+        options = {
+            "probability": _annealed(
+                wanted.probability, annealing.augmentation, annealing, backwards=True
+            )
+        }
+        if wanted.kind == "ada":
+            options |= {"categories": wanted.categories} if wanted.categories else {}
+            steps.append(augment.ADA(weights=dict(wanted.weights), **options))
+        else:
+            options |= {"policy": wanted.categories} if wanted.categories else {}
+            steps.append(augment.DiffAugment(**options))
     if wanted.noise:
         steps.append(augment.InstanceNoise(_annealed(wanted.noise, annealing.noise, annealing)))
     if len(steps) > 1:

@@ -186,6 +186,8 @@ class Augmentation:
     geometric, color (the default), filter, noise, cutout."""
     probability: float = 1.0
     """Of each transformation."""
+    weights: Numbers = field(default_factory=dict)
+    """That probability is multiplied by these, by category (ada): color=0.5."""
     target: float | None = None
     """Let the probability follow the discriminator instead (ADA): up while the mean sign of its
     logits for real examples is above this, 0.6 in the paper, else down."""
@@ -409,6 +411,9 @@ class Config:
         known = {"none": (), "diffaugment": POLICIES, "ada": CATEGORIES}[augmentation.kind]
         for category in augmentation.categories:
             _known("augmentation.categories", category, known)
+        for category, weight in augmentation.weights.items():
+            _known("augmentation.weights", category, known if augmentation.kind == "ada" else ())
+            _at_least(f"augmentation.weights.{category}", weight, 0)
         _at_least("augmentation.noise", augmentation.noise, 0)
         if augmentation.images <= 0:
             raise InputError(f"augmentation.images is above 0, not {augmentation.images}")

@@ -42,7 +42,7 @@ CHANGED = Config(
     g_optimizer=Optimizer("lion", 1e-3, {"b1": 0.25}, 1.0, 0.5, 1e-4, ("dense",)),
     d_optimizer=Optimizer("sgd", 2e-3, {"momentum": 0.9}, 2.0, 0.25, 2e-4, ("down_0", "down_1")),
     average=Average(500.0, None),
-    augmentation=Augmentation("ada", ("blit", "color"), 0.5, 0.6, 1e5, 0.1),
+    augmentation=Augmentation("ada", ("blit", "color"), 0.5, {"color": 0.5}, 0.6, 1e5, 0.1),
     annealing=Annealing(1e6, "linear", 0.1, 0.2, 0.3, 0.99, 0.4, 0.5),
     evaluation=Evaluation(50, ("kid", "swd"), "classifier", 100, "KID"),
     balance=True,
@@ -144,7 +144,8 @@ def test_flags_reach_every_field():
     for name, value in UNLIKE_DEFAULT.items():
         flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):
-            flags += [flag]
+            *path, last = flag.split(".")
+            flags += [flag if value else ".".join([*path, f"no-{last}"])]
         elif isinstance(value, tuple):
             flags += [flag, *map(str, value)]
         elif isinstance(value, dict):
@@ -154,7 +155,7 @@ def test_flags_reach_every_field():
     assert tyro.cli(Launch, default=Launch(Config()), args=flags).config == CHANGED
 
 
-@pytest.mark.parametrize("name", [n for n in UNLIKE_DEFAULT if not n.endswith(".options")])
+@pytest.mark.parametrize("name", [n for n, v in UNLIKE_DEFAULT.items() if v.__class__ is not dict])
 def test_differences_name_what_changes_the_training(name):
     other = changed_in(name, UNLIKE_DEFAULT[name])
     found = [d.split(":")[0] for d in differences(Config(), other)]
@@ -211,6 +212,7 @@ def test_good_configs_are_valid(config):
         ("augmentation.probability", 1.5, ["from 0 to 1", "1.5"]),
         ("augmentation.target", 0.6, ["augmentation.target", "augmentation.kind"]),
         ("augmentation.images", 0, ["augmentation.images", "above 0"]),
+        ("augmentation.weights", {"color": 0.5}, ["augmentation.weights", "'color'"]),
         ("augmentation.noise", -0.1, ["augmentation.noise", "at least 0"]),
         ("objective.lazy", 0, ["objective.lazy", "at least 1"]),
         ("objective.packing", 3, ["batch of 64", "packs of 3"]),

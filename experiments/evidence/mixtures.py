@@ -40,7 +40,7 @@ PENALTIES = {
     "LeCam": {"lecam": 0.3},
     "packs of 2": {"packing": 2},
 }
-_SHORT = 4000  # iterations
+_SHORT = 3000  # iterations
 _CHECKS = 50
 
 

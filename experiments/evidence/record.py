@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
@@ -35,7 +34,7 @@ class Record:
         if key in self.rows:
             return self.rows[key]
         print(f"{self.name}: {key}", flush=True)
-        provenance, began = _provenance(), time.monotonic()
+        provenance, began = _provenance(self.name), time.monotonic()
         values = dict(measure())
         self.rows[key] = provenance | {"seconds": round(time.monotonic() - began, 1)} | values
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,9 +50,9 @@ class Record:
         return path
 
 
-def _provenance() -> dict[str, Any]:
+def _provenance(name: str) -> dict[str, Any]:
     return {
-        "command": " ".join(["python", "experiments/reproduce.py", *sys.argv[1:]]),
+        "command": f"python experiments/reproduce.py {name}",
         "commit": _git("describe", "--always", "--dirty", "--exclude=*"),
         "python": platform.python_version(),
         **{package: version(package) for package in _PACKAGES},
