@@ -7,17 +7,20 @@ import runpy
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from helpers import EXPERIMENTS
 from PIL import Image
 
-from gan_jax import commands
+from gan_jax import build, commands
 from gan_jax.config import Config, from_json
-from gan_jax.data import gaussians
+from gan_jax.data import Description, gaussians
 from gan_jax.runs import Run
 
 DIGITS = EXPERIMENTS / "digits.py"
+RECIPES = ("dcgan", "sngan", "biggan", "stylegan2", "r3gan")
+FILES = [p for p in sorted(EXPERIMENTS.glob("*.py")) if p.stem not in ("reproduce", "sweep")]
 SMALL = [
     "--iterations", "2", "--batch-size", "8", "--log-every", "1", "--sample-every", "2",
     "--checkpoint-every", "2", "--generator.width", "2", "--discriminator.width", "2",
@@ -49,13 +52,23 @@ def gan_jax_command(monkeypatch, capsys):
 
 
 def flags_for(path: Path, request) -> list:
-    """A prepared dataset is read in part: what matters is that it is read."""
+    """A prepared dataset is read in part: what matters is that it is read. Recipes play on digits,
+    which need no dataset, at a resolution that they have."""
+    if path.stem in RECIPES:
+        resolution = "32" if path.stem in ("sngan", "biggan") else "8"
+        flags = [*SMALL, "--data.source", "digits", "--data.resolution", resolution]
+        for player in ("generator", "discriminator"):
+            if path.stem == "r3gan":
+                flags += [f"--{player}.widths", *"44", f"--{player}.groups", *"11"]
+            if path.stem == "stylegan2":
+                flags += [f"--{player}.max-width", "4"]
+        return flags
     if path.stem not in ("mnist", "cifar10"):
         return SMALL
     return [*SMALL, "--data-dir", request.getfixturevalue("tfds_dir"), "--data.split", "test[:64]"]
 
 
-@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_it_trains_and_leaves_a_picture(path, command, request, tmp_path):
     out = tmp_path / "run"
     output = command(path, "--out", out, *flags_for(path, request))
@@ -67,7 +80,7 @@ def test_it_trains_and_leaves_a_picture(path, command, request, tmp_path):
     assert Run.open(out).states()[0].step >= 2
 
 
-@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_dry_run_prints_the_config_and_both_sizes_and_does_nothing(
     path, command, request, tmp_path
 ):
@@ -79,6 +92,31 @@ def test_dry_run_prints_the_config_and_both_sizes_and_does_nothing(
     assert "generator: " in output[end:]
     assert "discriminator: " in output[end:]
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_preset_is_valid(name, command, tmp_path):
+    """Down to the shapes of both networks, for data of the resolution that it is for."""
+    module = runpy.run_path(str(EXPERIMENTS / f"{name}.py"))
+    for preset, config in module["CONFIGS"].items():
+        config.validate()
+        resolution = config.data.resolution or 32
+        data = Description((resolution, resolution, 3), 10, 100, "")
+        d, g = jax.eval_shape(lambda config=config, data=data: build.states(config, data))
+        assert d.params, preset
+        assert g.params, preset
+
+
+def test_presets_are_chosen_by_name(command, capsys):
+    output = command(
+        EXPERIMENTS / "dcgan.py", "--preset", "mnist-narrow", "--dry-run",
+        "--data.source", "digits", "--data.resolution", "32",
+    )  # fmt: skip
+    assert json.loads(output[: output.index("\n}\n") + 2])["name"] == "dcgan-mnist-narrow"
+    with pytest.raises(SystemExit) as end:
+        command(EXPERIMENTS / "dcgan.py", "--preset", "nothing")
+    assert end.value.code == 2
+    assert "cifar10, mnist-narrow, cifar10-narrow" in capsys.readouterr().err
 
 
 def test_sizes_are_those_of_the_networks(command, tmp_path):

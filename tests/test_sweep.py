@@ -1,0 +1,102 @@
+"""Sweeps from the command line: grids, searches that go on, rankings."""
+
+import importlib
+import math
+import sys
+
+import pytest
+from helpers import EXPERIMENTS
+
+TINY = [
+    "gaussians", "--seeds", "2", "--iterations", "4", "--score", "SWD",
+]  # fmt: skip
+
+
+@pytest.fixture
+def sweep(monkeypatch, capsys, tmp_path):
+    """Runs the sweep in this process, on a game that is small; returns what it printed."""
+    monkeypatch.syspath_prepend(EXPERIMENTS)
+    module = importlib.import_module("sweep")
+    gaussians = importlib.import_module("gaussians")
+    small = module._changed(
+        gaussians.CONFIG,
+        {
+            "batch_size": 8,
+            "generator.width": 4,
+            "generator.depth": 1,
+            "discriminator.width": 4,
+            "discriminator.depth": 1,
+            "evaluation.samples": 50,
+        },
+    )
+    monkeypatch.setattr(gaussians, "CONFIG", small)
+
+    def run(*flags: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["sweep.py", *TINY, "--out", str(tmp_path), *flags])
+        module.main()
+        return capsys.readouterr().out
+
+    run.module = module
+    return run
+
+
+def test_a_grid_is_ranked_and_drawn(sweep, tmp_path):
+    output = sweep(
+        "--vary", "objective.r1=0.1,1,10", "d_optimizer.learning_rate=1e-3", "--at-once", "4"
+    )
+    lines = [line for line in output.splitlines() if "SWD" in line]
+    assert len(lines) == 3
+    scores = [float(line.split("SWD ")[1].split()[0]) for line in lines]
+    assert scores == sorted(scores)
+    assert all("d_optimizer.learning_rate=0.001" in line for line in lines)
+    assert {line.split("objective.r1=")[1].split()[0] for line in lines} == {"0.1", "1", "10"}
+    # Six runs, four at a time: the second program is the first.
+    assert "3 trials of 2 seeds; compiled programs: 1" in output
+    assert (tmp_path / "ranking.png").stat().st_size > 5000
+
+
+def test_a_search_goes_on_where_it_stopped(sweep, tmp_path):
+    pytest.importorskip("optuna")
+    flags = ("--vary", "objective.r1=0.01..10", "g_optimizer.learning_rate=1e-4..1e-2")
+    first = sweep(*flags, "--trials", "4", "--at-once", "2")
+    assert "4 trials of 2 seeds" in first
+    again = sweep(*flags, "--trials", "4", "--at-once", "2")
+    assert " runs" not in again  # all are known
+    ranking = [line for line in first.splitlines() if "SWD" in line]
+    assert ranking == [line for line in again.splitlines() if "SWD" in line]
+    more = sweep(*flags, "--trials", "5", "--at-once", "2")
+    assert "2 of 2 runs" in more
+    assert "5 trials of 2 seeds" in more
+    for line in ranking:
+        assert 0.01 <= float(line.split("objective.r1=")[1].split()[0]) <= 10
+
+
+def test_all_that_fits_trains_at_once(sweep):
+    output = sweep("--vary", "objective.r1=0.1,1", "--memory-gib", "1")
+    assert "4 of 4 runs" in output
+    assert "1 of 4 runs" not in output
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--vary", "batch_size=8,16"], "'batch_size'"),
+        (["--vary", "objective.r1=low"], "NAME=LOW..HIGH"),
+        (["--vary", "objective.r1=0.1..1"], "--trials"),
+        (["--vary", "objective.r1=0.1", "--score", "beauty"], "SWD"),
+    ],
+)
+def test_what_cannot_be_swept(sweep, capsys, flags, says):
+    with pytest.raises(SystemExit) as end:
+        sweep(*flags)
+    assert end.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_intervals_and_ranks_by_hand(sweep):
+    mean, half = sweep.module.interval([1.0, 2.0, 3.0])
+    assert mean == 2
+    assert half == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)  # t of 2 degrees of freedom
+    found = [({"a": 1}, [3.0, 1.0]), ({"a": 2}, [math.nan, 1.0]), ({"a": 3}, [1.0, 1.0])]
+    assert [t["a"] for t, _ in sweep.module.rank(found, "SWD")] == [3, 1, 2]
+    assert [t["a"] for t, _ in sweep.module.rank(found, "modes")] == [1, 3, 2]
