@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from evidence import mixtures
+from evidence import little_data, mixtures, pictures, stacked_mnist, transfer
 from evidence.record import RESULTS, Record
 
 from gan_jax import compilation
@@ -21,6 +21,11 @@ TABLES: dict[str, Callable[[Record], str]] = {
     "ring": lambda record: mixtures.reproduce("ring", record),
     "grid": lambda record: mixtures.reproduce("grid", record),
     "losses": mixtures.reproduce_losses,
+    "stacked_mnist": stacked_mnist.reproduce,
+    "mnist": lambda record: pictures.reproduce_recipes("mnist", record),
+    "cifar10": lambda record: pictures.reproduce_recipes("cifar10", record),
+    "little_data": little_data.reproduce,
+    "transfer": transfer.reproduce,
 }
 
 

@@ -111,11 +111,12 @@ class _Runner:
             raise InputError(f"--score is one of {', '.join(names)}, not {self.score}")
         self._metric = next(m for m in metrics if self.score in score_names([m]))
         self._size: int | None = sweep.at_once
+        self._before = len(population.programs)
 
     @property
     def compiled(self) -> int:
-        """Programs so far."""
-        return len(population.programs)
+        """Programs for these trials so far."""
+        return len(population.programs) - self._before
 
     def __call__(self, trials: Sequence[Trial]) -> list[list[float]]:
         seeds = self._sweep.seeds

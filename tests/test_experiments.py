@@ -68,7 +68,13 @@ def flags_for(path: Path, request) -> list:
     return [*SMALL, "--data-dir", request.getfixturevalue("tfds_dir"), "--data.split", "test[:64]"]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+LONG = ("biggan", "stylegan2", "r3gan")  # half a minute each, of compilation
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=[pytest.mark.slow] * (p.stem in LONG), id=p.stem) for p in FILES],
+)
 def test_it_trains_and_leaves_a_picture(path, command, request, tmp_path):
     out = tmp_path / "run"
     output = command(path, "--out", out, *flags_for(path, request))

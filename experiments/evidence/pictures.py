@@ -11,7 +11,7 @@ import sngan
 import stylegan2
 
 from evidence.record import Record, table
-from gan_jax import figures
+from gan_jax import figures, logs
 from gan_jax.config import Config
 from gan_jax.data.sources import load
 from gan_jax.loop import train
@@ -58,15 +58,21 @@ def reproduce_recipes(dataset: str, record: Record) -> str:
     return f"{row['conventions']['FID']}\n\n{table(header, lines)}"
 
 
-def run(record: Record, key: str, config: Config, metrics: Sequence[str], **options) -> dict:
+def run(
+    record: Record, key: str, config: Config, metrics: Sequence[str], samples: int = SAMPLES
+) -> dict:
     """Trains, going on where it was interrupted, and scores the last generator."""
     directory = runs(record) / key.replace(" ", "_")
     config = dataclasses.replace(config, name=key)
-    result = train(config, out=directory, **options)
+    result = train(config, out=directory)
     run = Run.open(directory)
-    scores = score(run, result.g, metrics)
-    samples = run.sample(100 if config.objective.conditional else 64, seed=1)
-    figures.save(figures.sheet(samples, 10 if len(samples) == 100 else 8), record.picture(key))
+    scores = score(run, result.g, metrics, samples)
+    shown, columns = (100, 10) if config.objective.conditional else (64, 8)
+    pictures = run.sample(shown, seed=1)
+    if config.objective.conditional:  # a class a row
+        pictures = pictures.reshape(10, 10, *pictures.shape[1:]).swapaxes(0, 1)
+        pictures = pictures.reshape(shown, *pictures.shape[2:])
+    figures.save(figures.sheet(pictures, columns), record.picture(key))
     checks = run.health()
     return {
         "iterations": config.iterations,
@@ -84,25 +90,25 @@ def runs(record: Record) -> Path:
 
 
 def score(run: Run, g, metrics: Sequence[str], samples: int = SAMPLES) -> dict:
-    source = load(run.config.data)
-    evaluator = Evaluator(
-        run.config,
-        source,
-        metrics,
-        extractor=make_extractor("classifier", run.config.data, source),
-        samples=samples,
-    )
-    found = evaluator(g)
+    """Of one generator: see `evaluator`."""
+    found = evaluator(run, metrics, samples)(g)
     return {
         "scores": {s.name: round(s.value, 5) for s in found},
         "conventions": {s.name: s.conventions for s in found},
     }
 
 
+def evaluator(run: Run, metrics: Sequence[str], samples: int = SAMPLES) -> Evaluator:
+    """Against all examples of the run's classes, of however few of them it was shown; compared by a
+    classifier of the whole dataset."""
+    data = dataclasses.replace(run.config.data, limit=None)
+    everything = dataclasses.replace(data, classes=())
+    extractor = make_extractor("classifier", everything, load(everything))
+    return Evaluator(run.config, load(data), metrics, extractor=extractor, samples=samples)
+
+
 def seconds(run: Run) -> float:
     """Of training, interruptions left out."""
-    from gan_jax import logs
-
     total = before = 0.0
     for line in logs.read(run.directory / "metrics.jsonl"):
         total += line["seconds"] - before if line["seconds"] > before else line["seconds"]
