@@ -13,7 +13,7 @@ import numpy as np
 import optax
 import pytest
 from flax import struct
-from helpers import LATENT_DIM, mlps, objective, pictures, points
+from helpers import mlps, objective, pictures, points
 
 import gan_jax
 from gan_jax import losses, networks
@@ -114,10 +114,9 @@ def test_memory_travels_with_the_state():
     assert after.collections == {}
 
 
-@pytest.mark.parametrize("augmentation", [ADA(), ADA(categories=("blit",))], ids=["bgc", "blit"])
-def test_adaptive_probability_follows_the_signs(augmentation):
+def test_adaptive_probability_follows_the_signs():
     """A critic that is sure of all real pictures raises it by the images of every 4 batches."""
-    game = objective(augmentation=augmentation, adaptive=AdaptiveProbability(0.6, 64))
+    game = objective(augmentation=ADA(categories=("color",)), adaptive=AdaptiveProbability(0.6, 64))
 
     class Sure(nn.Module):
         @nn.compact
@@ -138,7 +137,7 @@ def test_adaptive_probability_follows_the_signs(augmentation):
         not np.array_equal(a, b)
         for a, b in zip(jax.tree.leaves(changed.params), jax.tree.leaves(plain.params), strict=True)
     ]
-    assert augmentation.categories == ("blit",) or any(differ)
+    assert any(differ)
 
 
 def test_adaptive_augmentation_needs_a_level():
@@ -307,17 +306,15 @@ def test_unrolling_leaves_the_discriminator_alone_and_is_finite():
 
 
 def test_the_path_length_is_remembered():
-    generator = networks.stylegan2.Generator(
-        resolution=8, channels=1, width=4, style_dim=LATENT_DIM, mapping_depth=1
-    )
-    game = objective(
-        path_length=gan_jax.PathLength(),
-        style_shape=(generator.layers, LATENT_DIM),
-        path_length_every=2,
-    )
-    batch = {"real": jnp.zeros((4, 8, 8, 1))}
-    discriminator = networks.dcgan.Discriminator(resolution=8, width=2)
-    d, g = players(game, batch, generator=generator, discriminator=discriminator)
+    class Styled(nn.Module):
+        @nn.compact
+        def __call__(self, z, label=None, *, train=False, style_offset=None):
+            w = nn.Dense(2)(z)[:, None] + (0 if style_offset is None else style_offset)
+            return nn.Dense(4)(jnp.tanh(jnp.sum(w, axis=1))).reshape(-1, 2, 2, 1)
+
+    game = objective(path_length=gan_jax.PathLength(), style_shape=(3, 2), path_length_every=2)
+    batch = {"real": jnp.zeros((4, 2, 2, 1))}
+    d, g = players(game, batch, generator=Styled(), discriminator=Sum())
     assert g.collections[OBJECTIVE] == {"path_length": 0}
     first, metrics = gan_jax.g_step(g, d, batch, KEY, objective=game)
     second, none = gan_jax.g_step(first, d, batch, KEY, objective=game)
