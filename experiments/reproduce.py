@@ -5,7 +5,8 @@
 NAME is one of the tables below. What is measured is written to `experiments/results/NAME.json` row
 by row, with the command, commit, versions, hardware, seeds and every score; rows that are there are
 not measured again, so the same command goes on after an interruption. Delete the file, or give
-another `--results`, to begin anew. At the end the table is printed in Markdown.
+another `--results`, to begin anew. At the end the table is printed in Markdown. Tables of MNIST and
+CIFAR-10 need them prepared by TFDS, in $TFDS_DATA_DIR; their runs are kept in `runs/evidence`.
 """
 
 import argparse

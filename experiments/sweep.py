@@ -41,9 +41,9 @@ Trial = Mapping[str, float]
 class Sweep:
     """What to try."""
 
-    experiment: Annotated[str, tyro.conf.Positional]
+    experiment: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="EXPERIMENT")]
     """A file of this folder, such as gaussians, or one of its presets, r3gan:mnist-narrow."""
-    vary: tuple[str, ...]
+    vary: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUES ...")]
     """NAME=A,B,C to try these, or NAME=LOW..HIGH to search between."""
     trials: int = 0
     """How many combinations to search for."""

@@ -34,6 +34,7 @@ def sample(
     seed: int = 0,
     label: int | None = None,
     checkpoint: Checkpoint = "latest",
+    truncation: float | None = None,
     out: Path | None = None,
     format: Literal["png", "npz", "folder"] | None = None,
 ) -> None:
@@ -45,6 +46,7 @@ def sample(
         seed: Which ones: the same seed gives the same samples.
         label: Class of all of them, for a conditional model. By default all classes in turn.
         checkpoint: Its iteration, or latest, or best.
+        truncation: Of a StyleGAN2's styles: below 1, less variety of higher quality.
         out: Where to write: a PNG file with all of them side by side, an .npz file with the arrays
             `images` (or `points`) and `labels`, or a folder of one PNG each. Default: samples.png.
         format: png, npz or folder, if the name does not tell.
@@ -57,7 +59,7 @@ def sample(
     if n < 1:
         raise InputError(f"--n is at least 1, not {n}")
     opened = _open(run)
-    samples = opened.sample(n, seed, label, _iteration(opened, checkpoint))
+    samples = opened.sample(n, seed, label, _iteration(opened, checkpoint), truncation)
     labels = opened.labels(n, label)
     with _writing(out):
         if kind == "npz":

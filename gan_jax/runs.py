@@ -240,17 +240,30 @@ class Run:
         return jnp.full(n, label) if label is not None else jnp.arange(n) % classes
 
     def sample(
-        self, n: int, seed: int = 0, label: int | None = None, iteration: int | None = None
+        self,
+        n: int,
+        seed: int = 0,
+        label: int | None = None,
+        iteration: int | None = None,
+        truncation: float | None = None,
     ) -> Float[np.ndarray, "n ..."]:
         """`n` samples from the generator's moving average: pictures in [−1, 1], or points.
 
-        A conditional model takes `label`, or all classes in turn.
+        A conditional model takes `label`, or all classes in turn. `truncation` draws a StyleGAN2's
+        styles towards their mean, all the way at 0.
+
+        Raises:
+            InputError: a class that does not exist, or truncation of another kind of network.
         """
+        if truncation is not None and self.config.generator.kind != "stylegan2":
+            raise InputError(f"truncation is for stylegan2, not {self.config.generator.kind}")
         labels = self.labels(n, label)
         _, g = self.states(iteration)
         latent_dim = self.config.objective.latent_dim
         key = jax.random.key(seed)
-        return np.asarray(sampling.sample(g, key, n, latent_dim=latent_dim, label=labels))
+        return np.asarray(
+            sampling.sample(g, key, n, latent_dim=latent_dim, label=labels, truncation=truncation)
+        )
 
     def interpolate(
         self,

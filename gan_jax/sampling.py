@@ -19,11 +19,18 @@ def latents(key: Key[Array, ""], n: int, latent_dim: int) -> Float[Array, "n z"]
 
 @jax.jit
 def generate(
-    g: TrainState, z: Float[Array, "n z"], label: Int[Array, " n"] | None = None
+    g: TrainState,
+    z: Float[Array, "n z"],
+    label: Int[Array, " n"] | None = None,
+    truncation: float | Float[Array, ""] | None = None,
 ) -> Float[Array, "n ..."]:
-    """What `g` makes of latents, by its moving average where it has one, outside training."""
+    """What `g` makes of latents, by its moving average where it has one, outside training.
+
+    `truncation` is for networks that take it (StyleGAN2): below 1, less variety of higher quality.
+    """
     params = g.params if g.ema_params is None else g.ema_params
-    output, _ = g.apply(params, z, label, train=False)
+    options = {} if truncation is None else {"truncation": truncation}
+    output, _ = g.apply(params, z, label, train=False, **options)
     return output
 
 
@@ -34,6 +41,7 @@ def sample(
     *,
     latent_dim: int,
     label: Int[Array, " n"] | None = None,
+    truncation: float | None = None,
     batch_size: int = 256,
 ) -> Float[Array, "n ..."]:
     """`n` > 0 examples, generated `batch_size` at a time. The same key gives the same first ones,
@@ -43,10 +51,10 @@ def sample(
     padding = -n % batch_size  # one shape, one compilation
     z = jnp.pad(z, ((0, padding), (0, 0)))
     label = None if label is None else jnp.pad(label, (0, padding))
-    parts = [
-        generate(g, z[i : i + batch_size], None if label is None else label[i : i + batch_size])
-        for i in range(0, n, batch_size)
-    ]
+    parts = []
+    for i in range(0, n, batch_size):
+        part = None if label is None else label[i : i + batch_size]
+        parts.append(generate(g, z[i : i + batch_size], part, truncation))
     return jnp.concatenate(parts)[:n]
 
 

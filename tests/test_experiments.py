@@ -173,6 +173,13 @@ def test_sample_as_png(digits, gan_jax_command, tmp_path):
     assert a != c
 
 
+def test_truncation_is_for_styles(digits, gan_jax_command, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        gan_jax_command("sample", digits, "--truncation", 0.7, "--out", tmp_path / "a.png")
+    assert end.value.code == 2
+    assert "truncation is for stylegan2, not dcgan" in capsys.readouterr().err
+
+
 def test_sample_as_npz_can_be_trained_on(digits, gan_jax_command, command, tmp_path):
     path = tmp_path / "samples.npz"
     gan_jax_command("sample", digits, "--n", 30, "--out", path)

@@ -148,3 +148,13 @@ def test_interpolate_walks_between_pairs_of_latents():
     np.testing.assert_allclose(walks - unlabelled, shift, rtol=1e-4)
     middle = sampling.spherical_path(z[1, 0], z[1, 1], 5)[2]
     np.testing.assert_allclose(unlabelled[1, 2], 4 * middle, rtol=1e-5)
+
+
+def test_truncation_reaches_networks_that_take_it():
+    def truncated(variables, z, label=None, *, train, truncation=1.0):
+        return truncation * z
+
+    g = state().replace(apply_fn=truncated)
+    whole = sampling.sample(g, KEY, 5, latent_dim=DIM, batch_size=2)
+    half = sampling.sample(g, KEY, 5, latent_dim=DIM, batch_size=2, truncation=0.5)
+    np.testing.assert_allclose(half, 0.5 * whole)
