@@ -1,14 +1,16 @@
 """Scores of generators, with their conventions."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gan_jax import build
 from gan_jax.config import Config, Data, Network, Objective
-from gan_jax.data import cache, load
+from gan_jax.data import Examples, cache, load
 from gan_jax.data.held_out import hold_out
 from gan_jax.errors import InputError
 from gan_jax.metrics import classifier, evaluation, extractors
@@ -166,3 +168,36 @@ def test_the_classifier_knows_99_percent_of_mnist(tfds_dir):
     test = load(Data(source="tfds:mnist", split="test"), data_dir=str(tfds_dir))
     network = classifier.fit(training.real, training.label, 10)
     assert network.accuracy(test.real, test.label) > 0.99
+
+
+def test_stacks_are_classified_channel_by_channel(monkeypatch, digits):
+    """A classifier that reads the class off a corner; stacks that spell 0 to 999."""
+
+    def apply(pictures):
+        number = pictures[:, 0, 0, 0].astype(jnp.int32)
+        return number[:, None].astype(jnp.float32), 100 * jax.nn.one_hot(number, 10)
+
+    def fake_classifier(source):
+        return SimpleNamespace(extractor=lambda name: extractors.Extractor(name, apply)), 1.0
+
+    monkeypatch.setattr(classifier, "for_source", fake_classifier)
+    numbers = np.arange(1000)
+    corners = np.stack([numbers // 100, numbers // 10 % 10, numbers % 10], axis=-1)
+    real = np.zeros((1000, 4, 4, 3), np.uint8)
+    real[:, 0, 0] = corners
+    description = dataclasses.replace(
+        digits.description, shape=(4, 4, 3), num_classes=1000, examples=1000
+    )
+    stacks = Examples(description, real, numbers.astype(np.int32))
+    data = Data(source="stacked_mnist")
+    extractor = make_extractor("classifier", data, stacks)
+    features, logits = extractor(real)
+    np.testing.assert_array_equal(logits.argmax(axis=1), numbers)
+    np.testing.assert_array_equal(features, corners)
+    config = dataclasses.replace(DIGITS, data=data, objective=Objective(latent_dim=8))
+    half = Evaluator(config, stacks, ("modes",), extractor=extractor, samples=500)
+    monkeypatch.setattr(half, "_sample", lambda g: (real[:500], None, extractor(real[:500])))
+    scores = {score.name: score for score in half(None)}
+    assert scores["modes"].value == 500
+    assert scores["KL(fake‖real)"].value == pytest.approx(np.log(2))
+    assert scores["modes"].conventions == "stacked-mnist-cnn, train, 500"

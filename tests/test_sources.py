@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from gan_jax.config import Data
-from gan_jax.data import Examples, cache, gaussians, load, pictures
+from gan_jax.data import Examples, cache, gaussians, load, pictures, sources
 from gan_jax.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -495,3 +495,70 @@ def test_an_arrays_fingerprint_changes_with_its_content(tmp_path):
         fingerprint(images=images[::-1]),
     }
     assert len(seen) == 5
+
+
+# ---- parts ----
+
+
+def test_only_some_classes():
+    whole, part = load(Data(source="digits")), load(Data(source="digits", classes=(3, 8)))
+    assert set(part.label) == {3, 8}
+    np.testing.assert_array_equal(part.real, whole.real[np.isin(whole.label, (3, 8))])
+    assert part.description.num_classes == 10
+    assert part.description.examples == len(part.real)
+    assert part.description.fingerprint != whole.description.fingerprint
+
+
+def test_a_limit_takes_the_same_examples_from_all_over():
+    whole = load(Data(source="digits"))
+    few, again, fewer = (load(Data(source="digits", limit=n)) for n in (200, 200, 50))
+    np.testing.assert_array_equal(few.real, again.real)
+    assert few.description == again.description
+    assert few.description.examples == 200
+    indices = {x.tobytes(): i for i, x in enumerate(whole.real)}
+    positions = [indices[x.tobytes()] for x in few.real]
+    assert positions == sorted(positions)
+    assert positions[-1] > 1500
+    assert {x.tobytes() for x in fewer.real} <= {x.tobytes() for x in few.real}
+    assert load(Data(source="digits", limit=5000)).description == whole.description
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (Data(source="digits", classes=(3, 10)), "classes 0 to 9"),
+        (Data(source="ring", classes=(8,)), "classes 0 to 7"),
+    ],
+)
+def test_classes_that_there_are_not(data, says):
+    with pytest.raises(InputError, match=says):
+        load(data)
+
+
+def test_parts_of_lazy_sources(tmp_path):
+    images = [write(tmp_path / f"pics/{i % 2}/{i}.png", noise(8, 8)) for i in range(6)]
+    part = folder(tmp_path / "pics", classes=(1,), conditional=True, budget_bytes=0)
+    assert part.description.examples == 3
+    assert [label for _, label in map(part.read, range(3))] == [1, 1, 1]
+    np.testing.assert_array_equal(part.read(2)[0][..., 0], images[5])
+
+
+# ---- stacks ----
+
+
+def test_stacks_spell_their_class(monkeypatch):
+    digits = load(Data(source="digits"))
+    monkeypatch.setattr(sources, "_tfds", lambda data, name, data_dir: digits)
+    monkeypatch.setattr(sources, "STACKS", 300)
+    stacks = load(Data(source="stacked_mnist"))
+    assert stacks.real.shape == (300, 8, 8, 3)
+    assert stacks.description.num_classes == 1000
+    label_of = {x.tobytes(): label for x, label in zip(digits.real, digits.label, strict=True)}
+    for stack, label in zip(stacks.real, stacks.label, strict=True):
+        red, green, blue = (label_of[stack[..., i : i + 1].tobytes()] for i in range(3))
+        assert label == 100 * red + 10 * green + blue
+    assert len(set(stacks.label)) > 150  # of at most 300
+    np.testing.assert_array_equal(load(Data(source="stacked_mnist")).real, stacks.real)
+    red = sources.red_digits(stacks)
+    assert [label_of[x.tobytes()] for x in red.real] == list(red.label)
+    assert red.description.num_classes == 10
