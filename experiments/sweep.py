@@ -178,9 +178,7 @@ def _search(
         study_name=f"{sweep.experiment} {runner.score}",
         storage=f"sqlite:///{sweep.out / 'study.db'}",
         direction="maximize" if better(runner.score, 1.0, 0.0) else "minimize",
-        sampler=optuna.samplers.TPESampler(
-            seed=0, multivariate=True, warn_independent_sampling=False
-        ),
+        sampler=optuna.samplers.TPESampler(seed=0),
         load_if_exists=True,
     )
     finished = optuna.trial.TrialState.COMPLETE

@@ -23,6 +23,7 @@ from gan_jax.data import Examples, Order, Source, load
 from gan_jax.data.held_out import hold_out
 from gan_jax.data.sources import MIXTURES
 from gan_jax.errors import InputError
+from gan_jax.networks.layers import canonical_form
 from gan_jax.program import make_batches
 from gan_jax.state import TrainState
 from gan_jax.steps import Alternation, alternate
@@ -148,6 +149,9 @@ class Population:
             "alternation": self.config.alternation,
             "flip": self.config.data.flip,
             "shared": self._shared,
+            # Several kernels at once are a grouped convolution, which is slow on CPU: there
+            # members with convolutions come one after another, in the same program.
+            "vectorized": not (canonical_form() and len(self.data.shape) == 3),
         }
         leaves, structure = jax.tree.flatten(arguments)
         shapes = tuple((x.shape, x.dtype) for x in leaves)
@@ -234,17 +238,19 @@ programs: dict[Any, CompiledFast] = {}
 
 
 def _make_program(
-    *, objective: Any, alternation: Alternation, flip: bool, shared: bool
+    *, objective: Any, alternation: Alternation, flip: bool, shared: bool, vectorized: bool
 ) -> CompiledFast:
     """`objective` is the structure of one, whose numbers the program is given."""
 
     def program(d, g, numbers, resident, rows, keys, start, count):
-        def run(d, g, numbers, resident, rows, key):
+        def run(member):
+            d, g, numbers, rows, key = member[:5]
+            own = resident if shared else member[5]
             played = jax.tree.unflatten(objective, numbers)
 
             def iteration(d, g, i):
                 here = jax.random.fold_in(key, start + i)
-                examples = jax.tree.map(lambda x: x[rows[i]], resident)
+                examples = jax.tree.map(lambda x: x[rows[i]], own)
                 batches = make_batches(examples, here, flip=flip, axis_name=None)
                 return alternate(d, g, batches, here, objective=played, alternation=alternation)
 
@@ -257,7 +263,7 @@ def _make_program(
             sums = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
             return lax.fori_loop(0, count, step, (d, g, sums))
 
-        in_axes = (0, 0, 0, None if shared else 0, 0, 0)
-        return jax.vmap(run, in_axes)(d, g, numbers, resident, rows, keys)
+        members = (d, g, numbers, rows, keys, *(() if shared else (resident,)))
+        return jax.vmap(run)(members) if vectorized else lax.map(run, members)
 
     return CompiledFast(jax.jit(program, donate_argnums=(0, 1)))

@@ -41,12 +41,28 @@ def trained(configs, every=None):
     return list(Population(configs, sources).train(every))
 
 
-def test_each_member_is_its_own_run(tmp_path):
-    *_, end = trained(MEMBERS)
-    for i, config in enumerate(MEMBERS):
+PICTURES = [
+    dataclasses.replace(
+        CONFIG,
+        seed=seed,
+        iterations=3,
+        batch_size=8,
+        data=Data(source="digits", flip=True),
+        objective=dataclasses.replace(CONFIG.objective, conditional=True),
+        generator=Network(width=2, norm="batch"),
+        discriminator=Network(width=2),
+    )
+    for seed in (0, 1)
+]
+
+
+@pytest.mark.parametrize("members", [MEMBERS, PICTURES], ids=["points", "pictures"])
+def test_each_member_is_its_own_run(members, tmp_path):
+    *_, end = trained(members)
+    for i, config in enumerate(members):
         alone = gan_jax.train(config, out=tmp_path / str(i))
         for ours, theirs in zip(end.member(i), alone[:2], strict=True):
-            assert ours.step == 12
+            assert ours.step == config.iterations
             pairs = zip(
                 jax.tree.leaves((ours.params, ours.ema_params)),
                 jax.tree.leaves((theirs.params, theirs.ema_params)),
