@@ -103,8 +103,8 @@ _SUGGESTIONS = {
     ),
     "junk_feedback": "Stop and take the best checkpoint: what follows it is training on noise.",
     "d_overfits": (
-        "Get more data or mirror them (data.flip), raise r1, or make the discriminator smaller; "
-        "take the best checkpoint."
+        "Get more data, augment them (augmentation.kind, data.flip) or begin with a run on others "
+        "(--init-from), raise r1, or make the discriminator smaller; take the best checkpoint."
     ),
     "oscillating": (
         "Lower both learning rates or their momentum (b1=0), and add r1 and r2: penalties damp the "
