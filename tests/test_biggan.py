@@ -265,6 +265,7 @@ def test_batch_norm_sees_the_global_batch(num_classes):
     assert largest_difference(jax.tree.map(lambda s: jnp.stack([s, s]), after), spread) < 1e-4
 
 
+@pytest.mark.slow  # mostly compilation; of smaller networks the same is tested always
 def test_both_players_learn():
     options = {"num_classes": 3}
     batch = {"real": inputs("Discriminator"), "label": LABEL}
