@@ -10,8 +10,8 @@ a logarithmic scale, by Optuna's TPE (pip install 'gan-jax[sweep]'); what was tr
 OUT/study.db, and the same command goes on from there.
 
 All runs that fit into memory train at once, in one compiled program: learning rates and penalties'
-weights are traced, so that no trial compiles anything. (A second program is compiled to see what one
-run takes, unless --at-once says how many to train.) The ranking is printed with 95 % confidence
+weights are traced, so that no trial compiles anything. (A second program is compiled to see what
+one run takes, unless --at-once says how many to train.) The ranking is printed with 95 % confidence
 intervals over the seeds, and drawn to OUT/ranking.png.
 """
 
