@@ -72,6 +72,28 @@ def _states(ema, generator, discriminator, batch, seed):
     return jax.jit(create)(jax.random.key(seed))
 
 
+def abstract(module, *inputs):
+    """Shapes and dtypes of a Linen module's output and variables."""
+    return jax.eval_shape(lambda: module.init_with_output(jax.random.key(0), *inputs, train=True))
+
+
+def arbitrary(shapes):
+    """Variables of these shapes that no initialiser would give, by which all units are alive."""
+    rng = np.random.default_rng(0)
+
+    def fill(path, leaf):
+        value = rng.normal(0, 0.3, leaf.shape)
+        if "spectral" in path[0].key:
+            value /= np.linalg.norm(value)
+        elif path[-1].key in ("scale", "var"):
+            value = 1 + np.abs(value)
+        elif path[-1].key == "bias":
+            value = np.abs(value)
+        return jnp.asarray(value, leaf.dtype)
+
+    return jax.tree.map_with_path(fill, shapes)
+
+
 def assert_same(a, b) -> None:
     """Bit for bit, leaf by leaf."""
     ours, theirs = jax.tree.leaves_with_path(a), jax.tree.leaves_with_path(b)

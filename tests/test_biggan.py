@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import largest_difference
+from helpers import abstract, arbitrary, largest_difference
 
 import gan_jax
 from gan_jax import losses
@@ -28,30 +28,13 @@ def inputs(player, resolution=32, n=4):
     return jax.random.normal(KEY, shape)
 
 
-def abstract(module, *inputs):
-    """Shapes and dtypes of output and variables."""
-    return jax.eval_shape(lambda: module.init_with_output(KEY, *inputs, train=True))
-
-
 @functools.cache
 def example(player, **options):
     """A small network, an input of four examples, and arbitrary variables."""
     module = getattr(biggan, player)(**{"width": 2, **options})
     x = inputs(player)
     _, shapes = abstract(module, x, LABEL)
-    rng = np.random.default_rng(0)
-
-    def fill(path, leaf):
-        value = rng.normal(0, 0.3, leaf.shape)
-        if "spectral" in path[0].key:
-            value /= np.linalg.norm(value)
-        elif path[-1].key in ("scale", "var"):
-            value = 1 + np.abs(value)
-        elif path[-1].key == "bias":
-            value = np.abs(value)  # so that units are alive
-        return jnp.asarray(value, leaf.dtype)
-
-    return module, x, jax.tree.map_with_path(fill, shapes)
+    return module, x, arbitrary(shapes)
 
 
 @functools.cache

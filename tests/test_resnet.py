@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import largest_difference
+from helpers import abstract, arbitrary, largest_difference
 
 import gan_jax
 from gan_jax import losses
@@ -28,11 +28,6 @@ def inputs(player, n=4, resolution=32, channels=3):
     return jax.random.normal(KEY, shape)
 
 
-def abstract(module, *inputs):
-    """Shapes and dtypes of output and variables."""
-    return jax.eval_shape(lambda: module.init_with_output(KEY, *inputs, train=True))
-
-
 def count(module, *inputs):
     _, variables = abstract(module, *inputs)
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
@@ -44,19 +39,7 @@ def example(player, **options):
     module = getattr(resnet, player)(**{"width": 4, **options})
     x = inputs(player)
     _, shapes = abstract(module, x, LABEL)
-    rng = np.random.default_rng(0)
-
-    def fill(path, leaf):
-        value = rng.normal(0, 0.3, leaf.shape)
-        if "spectral" in path[0].key:
-            value /= np.linalg.norm(value)
-        elif path[-1].key in ("scale", "var"):
-            value = 1 + np.abs(value)
-        elif path[-1].key == "bias":
-            value = np.abs(value)  # so that units are alive
-        return jnp.asarray(value, leaf.dtype)
-
-    return module, x, jax.tree.map_with_path(fill, shapes)
+    return module, x, arbitrary(shapes)
 
 
 @functools.cache

@@ -9,12 +9,13 @@ import collections
 import dataclasses
 import math
 
+import jax
 import numpy as np
 from gaussians import CONFIG
 
 from evidence.record import Record, spread, table
 from gan_jax import figures, sampling
-from gan_jax.config import Config, Evaluation, Objective
+from gan_jax.config import Config, Objective
 from gan_jax.errors import InputError
 from gan_jax.metrics.evaluation import Evaluator, make_extractor
 from gan_jax.monitor import Monitor
@@ -118,7 +119,7 @@ def _three(config: Config) -> dict:
 
 def _scores(config: Config, source, g) -> dict[str, float]:
     evaluator = Evaluator(
-        dataclasses.replace(config, evaluation=Evaluation(samples=SAMPLES)),
+        config,
         source,
         ("modes",),
         extractor=make_extractor("pixels", config.data, source),
@@ -137,8 +138,6 @@ def _columns(rows: list[dict[str, float]]) -> dict[str, list[float]]:
 
 
 def _draw(record: Record, key: str, config: Config, source, g) -> None:
-    import jax
-
     samples = sampling.sample(g, jax.random.key(0), SAMPLES, latent_dim=config.objective.latent_dim)
     picture = figures.scatter(np.asarray(samples), source.real[:SAMPLES])
     figures.save(picture, record.picture(key))

@@ -103,8 +103,10 @@ def evaluator(run: Run, metrics: Sequence[str], samples: int = SAMPLES) -> Evalu
     classifier of the whole dataset."""
     data = dataclasses.replace(run.config.data, limit=None)
     everything = dataclasses.replace(data, classes=())
-    extractor = make_extractor("classifier", everything, load(everything))
-    return Evaluator(run.config, load(data), metrics, extractor=extractor, samples=samples)
+    source = load(data)
+    whole = source if data == everything else load(everything)
+    extractor = make_extractor("classifier", everything, whole)
+    return Evaluator(run.config, source, metrics, extractor=extractor, samples=samples)
 
 
 def seconds(run: Run) -> float:

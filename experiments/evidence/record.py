@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import platform
+import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -78,12 +79,10 @@ def _git(*arguments: str) -> str:
 
 def spread(values: list[float]) -> str:
     """Mean ± standard deviation over seeds (N − 1)."""
-    n = len(values)
-    mean = sum(values) / n
-    if n == 1:
+    mean = statistics.fmean(values)
+    if len(values) == 1:
         return f"{mean:.4g}"
-    deviation = (sum((v - mean) ** 2 for v in values) / (n - 1)) ** 0.5
-    return f"{mean:.4g} ± {deviation:.2g}"
+    return f"{mean:.4g} ± {statistics.stdev(values):.2g}"
 
 
 def table(header: list[str], rows: Iterator[list[str]] | list[list[str]]) -> str:

@@ -6,12 +6,12 @@ after which another run, otherwise alike, was as good for the first time.
 
 import dataclasses
 import statistics
-from pathlib import Path
 
 from evidence.pictures import evaluator, runs
 from evidence.record import Record, spread, table
 from gan_jax.config import Average, Config, Data, Evaluation, Network, Objective, Optimizer
 from gan_jax.loop import train
+from gan_jax.metrics.evaluation import Evaluator
 from gan_jax.runs import Run
 
 SEEDS = (0, 1, 2)
@@ -89,15 +89,13 @@ def _compare(record: Record, pair: str, before: Config, after: Config, seed: int
     frozen = dataclasses.replace(
         after, d_optimizer=dataclasses.replace(after.d_optimizer, freeze=FROZEN)
     )
-    curves = {
-        "from scratch": _curve(train(after, out=directory / "scratch").directory),
-        "from the other": _curve(
-            train(after, out=directory / "transfer", init_from=trained).directory
-        ),
-        "first layer frozen": _curve(
-            train(frozen, out=directory / "frozen", init_from=trained).directory
-        ),
+    arms = {
+        "from scratch": train(after, out=directory / "scratch"),
+        "from the other": train(after, out=directory / "transfer", init_from=trained),
+        "first layer frozen": train(frozen, out=directory / "frozen", init_from=trained),
     }
+    evaluate = evaluator(Run.open(arms["from scratch"].directory), ("fid",), 2000)
+    curves = {arm: _curve(Run.open(result.directory), evaluate) for arm, result in arms.items()}
     # The last three evaluations: one alone is noisy.
     target = statistics.fmean(list(curves["from scratch"].values())[-3:])
     final = {arm: statistics.fmean(list(curve.values())[-3:]) for arm, curve in curves.items()}
@@ -115,10 +113,8 @@ def _compare(record: Record, pair: str, before: Config, after: Config, seed: int
     }
 
 
-def _curve(directory: Path) -> dict[int, float]:
+def _curve(run: Run, evaluate: Evaluator) -> dict[int, float]:
     """FID by iteration."""
-    run = Run.open(directory)
-    evaluate = evaluator(run, ("fid",), 2000)
     return {
         iteration: round(evaluate(run.states(iteration)[1])[0].value, 4)
         for iteration in run.kept()

@@ -18,9 +18,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from gan_jax.networks.attention import SelfAttention
-from gan_jax.networks.layers import Conv, Dense, Dtype, Embed, batch_norm
+from gan_jax.networks.layers import Conv, Dense, Dtype, Embed, batch_norm, check_pictures
 from gan_jax.networks.normalization import ConditionalBatchNorm
-from gan_jax.networks.resnet import Block, Head, check_pictures
+from gan_jax.networks.resnet import Block, Head
 
 RESOLUTIONS = (32, 64, 128)
 

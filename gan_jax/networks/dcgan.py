@@ -15,7 +15,15 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from gan_jax.networks.layers import Conv, Dense, Dtype, Embed, Initializer, batch_norm
+from gan_jax.networks.layers import (
+    Conv,
+    Dense,
+    Dtype,
+    Embed,
+    Initializer,
+    batch_norm,
+    check_pictures,
+)
 
 RESOLUTIONS = (8, 16, 32, 64, 128)
 NORMS = ("batch", "spectral", "none")
@@ -111,11 +119,7 @@ class Discriminator(nn.Module):
         axis_name: str | None = None,
     ) -> Float[Array, " b"]:
         widths = _widths(self.resolution, self.width, self.norm)
-        if x.shape[1:3] != (self.resolution, self.resolution):
-            raise ValueError(
-                f"a discriminator for {self.resolution}×{self.resolution} pixels cannot judge "
-                f"pictures of {x.shape[1]}×{x.shape[2]}"
-            )
+        check_pictures(x, self.resolution)
         spectral = self.norm == "spectral"
         options = {
             "spectral": spectral,

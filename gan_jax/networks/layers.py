@@ -157,6 +157,13 @@ def conv_same(x: Images, kernel: Float[Array, "3 3 c_in c_out"]) -> Float[Array,
     return (_same_canonical if canonical_form() else _same)(x, kernel)
 
 
+def conv_pointwise(
+    x: Images, kernel: Float[Array, "1 1 c_in c_out"]
+) -> Float[Array, "n h w c_out"]:
+    """1×1: one matrix product, whose gradients are matrix products too."""
+    return (x.reshape(-1, x.shape[-1]) @ kernel[0, 0]).reshape(*x.shape[:-1], -1)
+
+
 def conv_grouped(
     x: Images, kernel: Float[Array, "3 3 c_in_of_group c_out"], groups: int
 ) -> Float[Array, "n h w c_out"]:
@@ -249,8 +256,7 @@ class Conv(nn.Module):
             kernel = kernel if size == 4 else _resampling_kernel(kernel, self.resample)
             y = _RESAMPLING[self.resample](x, kernel)
         elif size == 1:
-            # As one matrix product, whose gradients are matrix products too.
-            y = (x.reshape(-1, x.shape[-1]) @ kernel[0, 0]).reshape(*x.shape[:-1], -1)
+            y = conv_pointwise(x, kernel)
         elif self.groups > 1:
             y = conv_grouped(x, kernel, self.groups)
         else:
@@ -297,17 +303,34 @@ class Embed(nn.Module):
         return jax.nn.one_hot(label, self.num_classes, dtype=self.dtype) @ table.astype(self.dtype)
 
 
-def batch_norm(train: bool, axis_name: str | None, dtype: Dtype, name: str) -> nn.BatchNorm:
+def batch_norm(
+    train: bool, axis_name: str | None, dtype: Dtype, name: str, *, affine: bool = True
+) -> nn.BatchNorm:
     """Batch norm over the global batch (Ioffe and Szegedy, 2015), with running averages for use
-    outside training."""
+    outside training; not `affine`, without a gain and a bias of its own."""
     return nn.BatchNorm(
         use_running_average=not train,
         momentum=0.9,
         epsilon=1e-5,
+        use_scale=affine,
+        use_bias=affine,
         dtype=dtype,
         axis_name=axis_name,
         name=name,
     )
+
+
+def check_pictures(x: Float[Array, "b h w c"], resolution: int) -> None:
+    """That pictures have this resolution.
+
+    Raises:
+        ValueError: they do not.
+    """
+    if x.shape[1:3] != (resolution, resolution):
+        raise ValueError(
+            f"a discriminator for {resolution}×{resolution} pixels cannot judge pictures of "
+            f"{x.shape[1]}×{x.shape[2]}"
+        )
 
 
 def _add_bias(layer: Any, y: Array) -> Array:

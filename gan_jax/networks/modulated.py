@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from gan_jax.networks.layers import Dtype, conv_same
+from gan_jax.networks.layers import Dtype, conv_pointwise, conv_same
 from gan_jax.networks.resampling import filter_down, shift
 
 
@@ -102,7 +102,7 @@ class ModulatedConv(nn.Module):
 
 
 def _convolve(x: Array, kernel: Array) -> Array:
-    return x @ kernel[0, 0] if len(kernel) == 1 else conv_same(x, kernel)
+    return (conv_pointwise if len(kernel) == 1 else conv_same)(x, kernel)
 
 
 def conv_filter_up(
@@ -131,7 +131,7 @@ def conv_filter_down(
     """
     size, _, c_in, c_out = kernel.shape
     if size == 1:
-        return filter_down(x) @ kernel[0, 0]
+        return conv_pointwise(filter_down(x), kernel)
     taps = _gather(_gather(x, 1), 2)
     return taps.reshape(*taps.shape[:3], 9 * c_in) @ kernel.reshape(9 * c_in, c_out)
 

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from gan_jax.networks.layers import Dense, Dtype, Embed, Initializer
+from gan_jax.networks.layers import Dense, Dtype, Embed, Initializer, batch_norm
 
 
 class ClassBatchNorm(nn.Module):
@@ -77,16 +77,7 @@ class ConditionalBatchNorm(nn.Module):
 
 
 def _normalized(x: Array, train: bool, axis_name: str | None, dtype: Dtype) -> Array:
-    return nn.BatchNorm(
-        use_running_average=not train,
-        momentum=0.9,
-        epsilon=1e-5,
-        use_scale=False,
-        use_bias=False,
-        dtype=dtype,
-        axis_name=axis_name,
-        name="norm",
-    )(x)
+    return batch_norm(train, axis_name, dtype, "norm", affine=False)(x)
 
 
 def _modulate(x: Array, gain: Float[Array, "b c"], bias: Float[Array, "b c"]) -> Array:

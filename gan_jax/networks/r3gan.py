@@ -20,7 +20,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from gan_jax.networks.layers import Conv, Dense, Dtype, Embed, Initializer
+from gan_jax.networks.layers import Conv, Dense, Dtype, Embed, Initializer, check_pictures
 from gan_jax.networks.resampling import filter_down, filter_up
 
 SLOPE = 0.2
@@ -257,11 +257,7 @@ class Discriminator(nn.Module):
     ) -> Float[Array, " b"]:
         stages = _stages(self)
         full, width, _ = stages[-1]
-        if x.shape[1:3] != (full, full):
-            raise ValueError(
-                f"a discriminator for {full}×{full} pixels cannot judge "
-                f"pictures of {x.shape[1]}×{x.shape[2]}"
-            )
+        check_pictures(x, full)
         x = _pointwise(width, dtype=self.dtype, name="image")(x)
         for resolution, width, stage in reversed(stages):
             if resolution < full:

@@ -47,13 +47,6 @@ def filter_down(x: Float[Array, "n h w c"]) -> Float[Array, "n h//2 w//2 c"]:
     return x
 
 
-def smooth(x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-    """The filter [1, 2, 1] / 4 along both axes, at the same resolution."""
-    for axis in (1, 2):
-        x = 0.5 * x + 0.25 * (shift(x, 1, axis) + shift(x, -1, axis))
-    return x
-
-
 def shift(x: Array, by: int, axis: int) -> Array:
     """x[i − by] at i: ±1 pixel, with 0 coming in."""
     ends = [(0, 0)] * x.ndim

@@ -19,7 +19,15 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from gan_jax.networks.layers import Conv, Dense, Dtype, Embed, Initializer, batch_norm
+from gan_jax.networks.layers import (
+    Conv,
+    Dense,
+    Dtype,
+    Embed,
+    Initializer,
+    batch_norm,
+    check_pictures,
+)
 from gan_jax.networks.normalization import ClassBatchNorm
 from gan_jax.networks.resampling import average_down, repeat_up
 
@@ -235,19 +243,6 @@ class Head(nn.Module):
             )
             logits += jnp.sum(embedding(label, train) * x, axis=-1)
         return logits
-
-
-def check_pictures(x: Float[Array, "b h w c"], resolution: int) -> None:
-    """That pictures have this resolution.
-
-    Raises:
-        ValueError: they do not.
-    """
-    if x.shape[1:3] != (resolution, resolution):
-        raise ValueError(
-            f"a discriminator for {resolution}×{resolution} pixels cannot judge pictures of "
-            f"{x.shape[1]}×{x.shape[2]}"
-        )
 
 
 def _check(resolution: int, norm: str) -> None:

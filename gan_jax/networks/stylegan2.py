@@ -20,7 +20,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
 from gan_jax import parallel
-from gan_jax.networks.layers import Dtype, Embed
+from gan_jax.networks.layers import Dtype, Embed, check_pictures
 from gan_jax.networks.modulated import Conv, Dense, ModulatedConv, leaky_relu
 from gan_jax.networks.resampling import filter_up
 
@@ -216,11 +216,7 @@ class Discriminator(nn.Module):
         axis_name: str | None = None,
     ) -> Float[Array, " b"]:
         widths = _widths(self.resolution, self.width, self.max_width)
-        if x.shape[1:3] != (self.resolution, self.resolution):
-            raise ValueError(
-                f"a discriminator for {self.resolution}×{self.resolution} pixels cannot judge "
-                f"pictures of {x.shape[1]}×{x.shape[2]}"
-            )
+        check_pictures(x, self.resolution)
         if self.minibatch_std < 1:
             raise ValueError(f"groups have at least 1 example, not {self.minibatch_std}")
 
