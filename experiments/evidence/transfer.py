@@ -1,7 +1,7 @@
 """How many images a run saves that begins with networks trained on other data.
 
 A run from scratch sets the score to reach: its FID at its end. The fraction is that of its images
-after which another run, otherwise alike, was as good for the first time.
+after which another run, otherwise alike, was as good for the first time. Pictures have 16×16 pixels.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ _EVERY = 100  # iterations
 
 def _config(data: Data) -> Config:
     return Config(
-        iterations=3000,
+        iterations=2500,
         batch_size=64,
         data=data,
         objective=Objective(loss="relativistic_pairing", r1=1.0, r2=1.0, latent_dim=64),
@@ -39,7 +39,7 @@ def _config(data: Data) -> Config:
     )
 
 
-_CIFAR10 = Data(source="tfds:cifar10", flip=True)
+_CIFAR10 = Data(source="tfds:cifar10", resolution=16, flip=True)
 PAIRS = {
     "digits → MNIST": (
         _config(Data(source="digits", resolution=16)),
