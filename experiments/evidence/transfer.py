@@ -1,7 +1,8 @@
 """How many images a run saves that begins with networks trained on other data.
 
 A run from scratch sets the score to reach: its FID at its end. The fraction is that of its images
-after which another run, otherwise alike, was as good for the first time. Pictures have 16×16 pixels.
+after which another run, otherwise alike, was as good for the first time. Pictures have 16×16
+pixels.
 """
 
 import dataclasses
