@@ -13,7 +13,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from evidence import little_data, mixtures, pictures, stacked_mnist, transfer
+from evidence import little_data, mixtures, pictures, stacked_mnist, sweeps, transfer
 from evidence.record import RESULTS, Record
 
 from gan_jax import compilation
@@ -27,6 +27,7 @@ TABLES: dict[str, Callable[[Record], str]] = {
     "cifar10": lambda record: pictures.reproduce_recipes("cifar10", record),
     "little_data": little_data.reproduce,
     "transfer": transfer.reproduce,
+    "sweep": sweeps.reproduce,
 }
 
 

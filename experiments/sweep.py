@@ -64,29 +64,48 @@ class Sweep:
     """Where the study and the picture are kept."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What was found: trials from the best to the worst, each with its score for every seed."""
+
+    score: str
+    ranking: list[tuple[Trial, list[float]]]
+    compiled: int
+    """Programs."""
+
+
 def main() -> None:
     with cli.errors_in_one_line():
         sweep = tyro.cli(Sweep, description=__doc__)
         compilation.keep_compiled()
-        runner = _Runner(sweep)
-        ranges = _ranges(sweep.vary)
-        if any(isinstance(values, tuple) for values in ranges.values()):
-            found = _search(sweep, runner, ranges)
-        else:
-            names = list(ranges)
-            trials = [
-                dict(zip(names, values, strict=True))
-                for values in itertools.product(*ranges.values())
-            ]
-            found = list(zip(trials, runner(trials), strict=True))
-        ranking = rank(found, runner.score)
-        for place, (trial, values) in enumerate(ranking, start=1):
+        outcome = run(sweep)
+        for place, (trial, values) in enumerate(outcome.ranking, start=1):
             mean, half = interval(values)
-            print(f"{place:3}.  {runner.score} {mean:.4g} ± {half:.2g}   {_says(trial)}")
-        print(f"{len(found)} trials of {sweep.seeds} seeds; compiled programs: {runner.compiled}")
+            print(f"{place:3}.  {outcome.score} {mean:.4g} ± {half:.2g}   {_says(trial)}")
+        tried = len(outcome.ranking)
+        print(f"{tried} trials of {sweep.seeds} seeds; compiled programs: {outcome.compiled}")
         sweep.out.mkdir(parents=True, exist_ok=True)
-        _draw(ranking, runner.score, sweep.out / "ranking.png")
+        draw(outcome, sweep.out / "ranking.png")
         print(f"drawn in {sweep.out / 'ranking.png'}")
+
+
+def run(sweep: Sweep) -> Outcome:
+    """Tries all combinations, or searches.
+
+    Raises:
+        InputError: what cannot be swept.
+    """
+    runner = _Runner(sweep)
+    ranges = _ranges(sweep.vary)
+    if any(isinstance(values, tuple) for values in ranges.values()):
+        found = _search(sweep, runner, ranges)
+    else:
+        names = list(ranges)
+        trials = [
+            dict(zip(names, values, strict=True)) for values in itertools.product(*ranges.values())
+        ]
+        found = list(zip(trials, runner(trials), strict=True))
+    return Outcome(runner.score, rank(found, runner.score), runner.compiled)
 
 
 class _Runner:
@@ -280,8 +299,9 @@ def _says(trial: Trial) -> str:
     return " ".join(f"{name}={value:.4g}" for name, value in trial.items())
 
 
-def _draw(ranking: Sequence[tuple[Trial, list[float]]], score: str, path: Path) -> None:
-    shown = ranking[:30]
+def draw(outcome: Outcome, path: Path) -> None:
+    """The best 30 with their confidence intervals, as a PNG."""
+    shown = outcome.ranking[:30]
     figure, axes = plt.subplots(figsize=(8, 1 + 0.3 * len(shown)), layout="constrained")
     places = np.arange(len(shown))
     means, halves = zip(*(interval(values) for _, values in shown), strict=True)
@@ -290,7 +310,7 @@ def _draw(ranking: Sequence[tuple[Trial, list[float]]], score: str, path: Path) 
         axes.plot(values, [place] * len(values), ".", color="C0", alpha=0.35)
     axes.set_yticks(places, [_says(trial) for trial, _ in shown], fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel(f"{score}: mean, 95 % confidence interval, and each seed")
+    axes.set_xlabel(f"{outcome.score}: mean, 95 % confidence interval, and each seed")
     axes.grid(axis="x", alpha=0.3)
     figure.savefig(path, dpi=150)
     plt.close(figure)

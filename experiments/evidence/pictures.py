@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 import biggan
 import dcgan
@@ -62,7 +61,7 @@ def run(
     record: Record, key: str, config: Config, metrics: Sequence[str], samples: int = SAMPLES
 ) -> dict:
     """Trains, going on where it was interrupted, and scores the last generator."""
-    directory = runs(record) / key.replace(" ", "_")
+    directory = record.runs / key.replace(" ", "_")
     config = dataclasses.replace(config, name=key)
     result = train(config, out=directory)
     run = Run.open(directory)
@@ -82,11 +81,6 @@ def run(
         "state": checks[-1]["state"] if checks else "",
         **scores,
     }
-
-
-def runs(record: Record) -> Path:
-    """Where this table's runs are kept."""
-    return Path("runs") / "evidence" / record.name
 
 
 def score(run: Run, g, metrics: Sequence[str], samples: int = SAMPLES) -> dict:

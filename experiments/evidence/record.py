@@ -44,6 +44,11 @@ class Record:
         beside.replace(self._path)
         return self.rows[key]
 
+    @property
+    def runs(self) -> Path:
+        """Where what this table trains is kept."""
+        return Path("runs") / "evidence" / self.name
+
     def picture(self, key: str) -> Path:
         """Where a picture of this row belongs."""
         path = self.directory / self.name / f"{key.replace(' ', '_').replace('/', '-')}.png"

@@ -8,7 +8,7 @@ pixels.
 import dataclasses
 import statistics
 
-from evidence.pictures import evaluator, runs
+from evidence.pictures import evaluator
 from evidence.record import Record, spread, table
 from gan_jax.config import Average, Config, Data, Evaluation, Network, Objective, Optimizer
 from gan_jax.loop import train
@@ -84,7 +84,7 @@ def reproduce(record: Record) -> str:
 
 
 def _compare(record: Record, pair: str, before: Config, after: Config, seed: int) -> dict:
-    directory = runs(record) / f"{pair.replace(' → ', '-')}-{seed}"
+    directory = record.runs / f"{pair.replace(' → ', '-')}-{seed}"
     before, after = (dataclasses.replace(c, seed=seed) for c in (before, after))
     trained = train(before, out=directory / "other").directory
     frozen = dataclasses.replace(
