@@ -21,7 +21,7 @@ from gan_jax.config import (
 from gan_jax.data.sources import load, red_digits
 from gan_jax.metrics import classifier
 
-IMAGES, BATCH_SIZE = 2_000_000, 64
+IMAGES, BATCH_SIZE = 1_000_000, 64
 SAMPLES = 26_000
 ADAM = Optimizer(learning_rate=5e-4, options={"b1": 0.0, "b2": 0.9})
 
