@@ -64,9 +64,9 @@ def narrow(name: str, data: Data, width: int, iterations: int) -> Config:
 CONFIGS = {
     "cifar10": CIFAR10,
     "mnist-narrow": narrow(
-        "biggan-mnist-narrow", Data(source="tfds:mnist", resolution=32, fit="pad"), 4, 5100
+        "biggan-mnist-narrow", Data(source="tfds:mnist", resolution=32, fit="pad"), 4, 2200
     ),
-    "cifar10-narrow": narrow("biggan-cifar10-narrow", CIFAR10.data, 6, 6300),
+    "cifar10-narrow": narrow("biggan-cifar10-narrow", CIFAR10.data, 6, 2500),
 }
 
 if __name__ == "__main__":

@@ -57,9 +57,9 @@ def narrow(name: str, data: Data, width: int, iterations: int) -> Config:
 CONFIGS = {
     "cifar10": CIFAR10,
     "mnist-narrow": narrow(
-        "dcgan-mnist-narrow", Data(source="tfds:mnist", resolution=32, fit="pad"), 32, 11_000
+        "dcgan-mnist-narrow", Data(source="tfds:mnist", resolution=32, fit="pad"), 32, 5500
     ),
-    "cifar10-narrow": narrow("dcgan-cifar10-narrow", CIFAR10.data, 32, 22_000),
+    "cifar10-narrow": narrow("dcgan-cifar10-narrow", CIFAR10.data, 32, 10_500),
 }
 
 if __name__ == "__main__":

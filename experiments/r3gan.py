@@ -112,10 +112,10 @@ CONFIGS = {
     "imagenet-32": published("imagenet-32", dataclasses.replace(_FOLDER, resolution=32)),
     "imagenet-64": published("imagenet-64", dataclasses.replace(_FOLDER, resolution=64)),
     "mnist-narrow": narrow(
-        "r3gan-mnist-narrow", _MNIST, widths=(64, 32, 16, 8), gamma=1.0, images=102_400
+        "r3gan-mnist-narrow", _MNIST, widths=(64, 32, 16, 8), gamma=1.0, images=48_000
     ),
     "cifar10-narrow": narrow(
-        "r3gan-cifar10-narrow", _CIFAR10, widths=(64, 32, 16, 8), gamma=0.1, images=208_000
+        "r3gan-cifar10-narrow", _CIFAR10, widths=(64, 32, 16, 8), gamma=0.1, images=89_600
     ),
 }
 

@@ -72,9 +72,9 @@ def narrow(name: str, data: Data, width: int, iterations: int) -> Config:
 CONFIGS = {
     "cifar10": CIFAR10,
     "mnist-narrow": narrow(
-        "sngan-mnist-narrow", Data(source="tfds:mnist", resolution=32, fit="pad"), 16, 6500
+        "sngan-mnist-narrow", Data(source="tfds:mnist", resolution=32, fit="pad"), 16, 3000
     ),
-    "cifar10-narrow": narrow("sngan-cifar10-narrow", CIFAR10.data, 24, 7600),
+    "cifar10-narrow": narrow("sngan-cifar10-narrow", CIFAR10.data, 24, 3400),
 }
 
 if __name__ == "__main__":

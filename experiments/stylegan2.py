@@ -77,9 +77,9 @@ CONFIGS = {
     "mnist-narrow": narrow(
         "stylegan2-mnist-narrow",
         Data(source="tfds:mnist", resolution=32, fit="pad"),
-        16, 64, 1.0, 3300,
+        16, 64, 1.0, 1500,
     ),
-    "cifar10-narrow": narrow("stylegan2-cifar10-narrow", CIFAR10.data, 16, 128, 0.1, 5700),
+    "cifar10-narrow": narrow("stylegan2-cifar10-narrow", CIFAR10.data, 16, 128, 0.1, 2400),
 }  # fmt: skip
 
 if __name__ == "__main__":
