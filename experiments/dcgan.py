@@ -28,6 +28,7 @@ CIFAR10 = Config(
     discriminator=NETWORK,
     g_optimizer=ADAM,
     d_optimizer=ADAM,
+    average=Average(half_life=0),  # none: the last weights
     evaluation=Evaluation(every=2000, metrics=("fid", "kid"), samples=10_000),
     check_every=500,
     sample_every=1000,
@@ -57,7 +58,7 @@ def narrow(name: str, data: Data, width: int, iterations: int) -> Config:
 CONFIGS = {
     "cifar10": CIFAR10,
     "mnist-narrow": narrow(
-        "dcgan-mnist-narrow", Data(source="tfds:mnist", resolution=32, fit="pad"), 32, 5500
+        "dcgan-mnist-narrow", Data(source="tfds:mnist", resolution=32, fit="pad"), 32, 7000
     ),
     "cifar10-narrow": narrow("dcgan-cifar10-narrow", CIFAR10.data, 32, 10_500),
 }

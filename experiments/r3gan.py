@@ -109,10 +109,10 @@ CONFIGS = {
     "cifar10": _CIFAR10,
     "ffhq-64": published("ffhq-64", dataclasses.replace(_FOLDER, resolution=64, flip=True)),
     "ffhq-256": published("ffhq-256", dataclasses.replace(_FOLDER, flip=True)),
-    "imagenet-32": published("imagenet-32", dataclasses.replace(_FOLDER, resolution=32)),
-    "imagenet-64": published("imagenet-64", dataclasses.replace(_FOLDER, resolution=64)),
+    "imagenet-32": published("imagenet-32", dataclasses.replace(_FOLDER, resolution=32, flip=True)),
+    "imagenet-64": published("imagenet-64", dataclasses.replace(_FOLDER, resolution=64, flip=True)),
     "mnist-narrow": narrow(
-        "r3gan-mnist-narrow", _MNIST, widths=(64, 32, 16, 8), gamma=1.0, images=48_000
+        "r3gan-mnist-narrow", _MNIST, widths=(64, 32, 16, 8), gamma=1.0, images=60_800
     ),
     "cifar10-narrow": narrow(
         "r3gan-cifar10-narrow", _CIFAR10, widths=(64, 32, 16, 8), gamma=0.1, images=89_600

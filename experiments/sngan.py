@@ -33,13 +33,14 @@ CIFAR10 = Config(
     name="sngan-cifar10",
     iterations=100_000,
     batch_size=64,
-    data=Data(source="tfds:cifar10", flip=True),
+    data=Data(source="tfds:cifar10"),
     objective=Objective(loss="hinge", latent_dim=128),
     alternation=Alternation(d_steps=5),
     generator=GENERATOR,
     discriminator=DISCRIMINATOR,
     g_optimizer=ADAM,
     d_optimizer=ADAM,
+    average=Average(half_life=0),  # none: the last weights
     evaluation=Evaluation(every=2000, metrics=("fid", "kid"), samples=10_000),
     check_every=500,
     sample_every=1000,
@@ -72,7 +73,7 @@ def narrow(name: str, data: Data, width: int, iterations: int) -> Config:
 CONFIGS = {
     "cifar10": CIFAR10,
     "mnist-narrow": narrow(
-        "sngan-mnist-narrow", Data(source="tfds:mnist", resolution=32, fit="pad"), 16, 3000
+        "sngan-mnist-narrow", Data(source="tfds:mnist", resolution=32, fit="pad"), 16, 3800
     ),
     "cifar10-narrow": narrow("sngan-cifar10-narrow", CIFAR10.data, 24, 3400),
 }

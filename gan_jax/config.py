@@ -224,7 +224,7 @@ class Average:
     """The generator's moving average, which samples come from."""
 
     half_life: float = 10_000
-    """In images."""
+    """In images. 0: no average, samples come from the last weights."""
     ramp_up: float | None = 0.05
     """The half-life is at most this times the images seen so far."""
 
@@ -339,8 +339,7 @@ class Config:
         ):
             if value is not None:
                 _at_least(name, value, 1)
-        if self.average.half_life <= 0:
-            raise InputError(f"average.half_life is above 0, not {self.average.half_life}")
+        _at_least("average.half_life", self.average.half_life, 0)
         _at_least("iterations", self.iterations, 1)
         _at_least("seed", self.seed, 0)
         if self.seed >= 2**32:

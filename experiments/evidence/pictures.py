@@ -54,7 +54,7 @@ def reproduce_recipes(dataset: str, record: Record) -> str:
     header = ["recipe", "images", "time", "FID", "KID", "precision", "recall", "diagnosis"]
     if dataset == "cifar10":
         header.append("published FID")
-    return f"{row['conventions']['FID']}\n\n{table(header, lines)}"
+    return f"{table(header, lines)}\n\nFID of {row['conventions']['FID']}"
 
 
 def run(
