@@ -16,8 +16,10 @@ intervals over the seeds, and drawn to OUT/ranking.png.
 """
 
 import dataclasses
+import hashlib
 import importlib
 import itertools
+import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -36,6 +38,7 @@ from gan_jax.metrics.evaluation import Evaluator, better, check, make_extractor,
 from gan_jax.population import Population
 
 Trial = Mapping[str, float]
+_VARIABLE = tuple(name for name in population.TRACED if name != "seed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Sweep:
     vary: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUES ...")]
     """NAME=A,B,C to try these, or NAME=LOW..HIGH to search between."""
     trials: int = 0
-    """How many combinations to search for."""
+    """How many combinations to search for, between bounds."""
     seeds: int = 3
     """Of each combination."""
     iterations: int | None = None
@@ -99,6 +102,8 @@ def run(sweep: Sweep) -> Outcome:
     ranges = _ranges(sweep.vary)
     if any(isinstance(values, tuple) for values in ranges.values()):
         found = _search(sweep, runner, ranges)
+    elif sweep.trials:
+        raise InputError("--trials is for searches between bounds: NAME=LOW..HIGH")
     else:
         names = list(ranges)
         trials = [
@@ -116,7 +121,7 @@ class _Runner:
         config = _experiment(sweep.experiment)
         if sweep.iterations is not None:
             config = dataclasses.replace(config, iterations=sweep.iterations)
-        self._config = config
+        self.config = config
         members = [dataclasses.replace(config, seed=seed) for seed in range(sweep.seeds)]
         for member in members:
             member.validate()
@@ -141,7 +146,7 @@ class _Runner:
     def __call__(self, trials: Sequence[Trial]) -> list[list[float]]:
         seeds = self._sweep.seeds
         members = [
-            (_changed(self._config, {**trial, "seed": seed}), self._sources[seed])
+            (_changed(self.config, {**trial, "seed": seed}), self._sources[seed])
             for trial in trials
             for seed in range(seeds)
         ]
@@ -195,16 +200,16 @@ def _search(
     sweep.out.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        study_name=f"{sweep.experiment} {runner.score}",
+        study_name=f"{sweep.experiment} {runner.score} {_digest(sweep, runner, ranges)}",
         storage=f"sqlite:///{sweep.out / 'study.db'}",
         direction="maximize" if better(runner.score, 1.0, 0.0) else "minimize",
-        sampler=optuna.samplers.TPESampler(seed=0),
         load_if_exists=True,
     )
-    finished = optuna.trial.TrialState.COMPLETE
+    # With the same seed, a search that goes on would ask what it asked when it began.
+    study.sampler = optuna.samplers.TPESampler(seed=len(study.trials))
 
     def done():
-        return study.get_trials(deepcopy=False, states=(finished,))
+        return [t for t in study.get_trials(deepcopy=False) if "values" in t.user_attrs]
 
     while len(done()) < sweep.trials:
         # As a rule of thumb, a search learns from four rounds at least.
@@ -219,6 +224,12 @@ def _search(
             else:
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
     return [(trial.params, trial.user_attrs["values"]) for trial in done()]
+
+
+def _digest(sweep: Sweep, runner: _Runner, ranges: Mapping) -> str:
+    """Of all that a trial's scores depend on: another search is another study."""
+    what = json.dumps([to_dict(runner.config), ranges, sweep.seeds], sort_keys=True)
+    return hashlib.sha256(what.encode()).hexdigest()[:12]
 
 
 def _suggest(trial, name: str, values: list[float] | tuple[float, float]) -> float:
@@ -243,7 +254,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     from scipy import stats
 
     mean, n = statistics.fmean(values), len(values)
-    if n < 2:
+    if n < 2 or not math.isfinite(mean):
         return mean, math.nan
     return mean, float(stats.t.ppf(0.975, n - 1) * statistics.stdev(values) / math.sqrt(n))
 
@@ -256,8 +267,8 @@ def _ranges(vary: Sequence[str]) -> dict[str, list[float] | tuple[float, float]]
     ranges = {}
     for text in vary:
         name, _, values = text.partition("=")
-        if name not in population.TRACED:
-            raise InputError(f"--vary is for {', '.join(population.TRACED[1:])}, not {name!r}")
+        if name not in _VARIABLE:
+            raise InputError(f"--vary is for {', '.join(_VARIABLE)}, not {name!r}")
         try:
             if ".." in values:
                 low, high = map(float, values.split(".."))
@@ -300,8 +311,8 @@ def _says(trial: Trial) -> str:
 
 
 def draw(outcome: Outcome, path: Path) -> None:
-    """The best 30 with their confidence intervals, as a PNG."""
-    shown = outcome.ranking[:30]
+    """The best 30, of those whose scores are finite, with their confidence intervals, as a PNG."""
+    shown = [place for place in outcome.ranking if math.isfinite(statistics.fmean(place[1]))][:30]
     figure, axes = plt.subplots(figsize=(8, 1 + 0.3 * len(shown)), layout="constrained")
     places = np.arange(len(shown))
     means, halves = zip(*(interval(values) for _, values in shown), strict=True)

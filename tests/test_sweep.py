@@ -71,6 +71,35 @@ def test_a_search_goes_on_where_it_stopped(sweep, tmp_path):
         assert 0.01 <= float(line.split("objective.r1=")[1].split()[0]) <= 10
 
 
+def test_another_search_is_another_study(sweep):
+    pytest.importorskip("optuna")
+    flags = ("--trials", "2", "--at-once", "2")
+    sweep("--vary", "objective.r1=0.01..10", *flags)
+    output = sweep("--vary", "objective.r2=0.01..10", *flags)
+    assert "2 of 2 runs" in output
+    assert "objective.r1" not in output
+
+
+def test_trials_that_diverge_count_and_come_last(sweep, monkeypatch):
+    pytest.importorskip("optuna")
+    asked = []
+
+    def scores(self, trials):
+        asked.extend(trials)
+        return [[math.nan, 1.0] if trial["objective.r1"] < 0.3 else [2.0, 1.0] for trial in trials]
+
+    monkeypatch.setattr(sweep.module._Runner, "__call__", scores)
+    flags = ("--vary", "objective.r1=0.01..10", "--trials")
+    sweep(*flags, "6")
+    output = sweep(*flags, "12")
+    assert len(asked) == 12
+    assert len({trial["objective.r1"] for trial in asked}) == 12  # going on asks for others
+    ranking = [line for line in output.splitlines() if "SWD" in line]
+    diverged = ["SWD nan" in line for line in ranking]
+    assert sum(diverged) >= 1
+    assert diverged == sorted(diverged)
+
+
 def test_all_that_fits_trains_at_once(sweep):
     output = sweep("--vary", "objective.r1=0.1,1", "--memory-gib", "1")
     assert "4 of 4 runs" in output

@@ -133,7 +133,9 @@ def _scores(config: Config, source, g) -> dict[str, float]:
 
 def _columns(rows: list[dict[str, float]]) -> dict[str, list[float]]:
     return {
-        name: [round(float(row[name]), 6) for row in rows] for name in rows[0] if name in rows[-1]
+        name: [round(float(row[name]), 6) for row in rows]
+        for name in rows[0]
+        if all(name in row for row in rows)
     }
 
 
