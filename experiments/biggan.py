@@ -68,7 +68,7 @@ CONFIGS = {
     "mnist-narrow": narrow(
         "biggan-mnist-narrow", Data(source="tfds:mnist", resolution=32, fit="pad"), 4, 2800
     ),
-    "cifar10-narrow": narrow("biggan-cifar10-narrow", CIFAR10.data, 6, 2500),
+    "cifar10-narrow": narrow("biggan-cifar10-narrow", CIFAR10.data, 6, 1700),
 }
 
 if __name__ == "__main__":

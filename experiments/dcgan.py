@@ -60,7 +60,7 @@ CONFIGS = {
     "mnist-narrow": narrow(
         "dcgan-mnist-narrow", Data(source="tfds:mnist", resolution=32, fit="pad"), 32, 7000
     ),
-    "cifar10-narrow": narrow("dcgan-cifar10-narrow", CIFAR10.data, 32, 10_500),
+    "cifar10-narrow": narrow("dcgan-cifar10-narrow", CIFAR10.data, 32, 7000),
 }
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ CONFIGS = {
         "r3gan-mnist-narrow", _MNIST, widths=(64, 32, 16, 8), gamma=1.0, images=60_800
     ),
     "cifar10-narrow": narrow(
-        "r3gan-cifar10-narrow", _CIFAR10, widths=(64, 32, 16, 8), gamma=0.1, images=89_600
+        "r3gan-cifar10-narrow", _CIFAR10, widths=(64, 32, 16, 8), gamma=0.1, images=60_160
     ),
 }
 

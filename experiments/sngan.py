@@ -41,6 +41,7 @@ CIFAR10 = Config(
     g_optimizer=ADAM,
     d_optimizer=ADAM,
     average=Average(half_life=0),  # none: the last weights
+    annealing=Annealing(images=100_000 * 5 * 64, shape="linear", learning_rate=0.0),
     evaluation=Evaluation(every=2000, metrics=("fid", "kid"), samples=10_000),
     check_every=500,
     sample_every=1000,
@@ -75,7 +76,7 @@ CONFIGS = {
     "mnist-narrow": narrow(
         "sngan-mnist-narrow", Data(source="tfds:mnist", resolution=32, fit="pad"), 16, 3800
     ),
-    "cifar10-narrow": narrow("sngan-cifar10-narrow", CIFAR10.data, 24, 3400),
+    "cifar10-narrow": narrow("sngan-cifar10-narrow", CIFAR10.data, 24, 2300),
 }
 
 if __name__ == "__main__":

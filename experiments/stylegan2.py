@@ -83,7 +83,7 @@ CONFIGS = {
         Data(source="tfds:mnist", resolution=32, fit="pad"),
         16, 64, 1.0, 1900,
     ),
-    "cifar10-narrow": narrow("stylegan2-cifar10-narrow", CIFAR10.data, 16, 128, 0.1, 2400),
+    "cifar10-narrow": narrow("stylegan2-cifar10-narrow", CIFAR10.data, 16, 128, 0.1, 1600),
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -33,12 +33,12 @@ _PATH_LENGTH_EVERY = 4  # as in StyleGAN2
 
 
 def _once(function: Callable[..., T]) -> Callable[..., T]:
-    """Remembers what a function of dataclasses gave, by their contents."""
-    known: dict[tuple[str, ...], T] = {}
+    """Remembers what a function gave, by the contents of the dataclasses that it was given."""
+    known: dict[tuple[Any, ...], T] = {}
 
     @functools.wraps(function)
     def remembering(*arguments: Any) -> T:
-        key = tuple(to_json(argument) for argument in arguments)
+        key = tuple(to_json(a) if dataclasses.is_dataclass(a) else a for a in arguments)
         if key not in known:
             known[key] = function(*arguments)
         return known[key]
@@ -279,22 +279,45 @@ def optimizers(
     Raises:
         InputError: optax has no such optimiser, or it does not take these options.
     """
-    use = _Use(config.batch_size, traced)
-    return tuple(_optimizer(wanted, config.annealing, use) for wanted in _corrected(config))
+    return tuple(
+        _optimizer(wanted, config.annealing, _Use(images, every, traced))
+        for wanted, images, every in zip(
+            (config.d_optimizer, config.g_optimizer),
+            _images_per_update(config),
+            _lazily_every(config),
+            strict=True,
+        )
+    )
 
 
 def learning_rates(config: Config) -> tuple[float, float]:
     """At the start, of the discriminator and of the generator."""
-    return tuple(wanted.learning_rate for wanted in _corrected(config))
+    d_every, g_every = _lazily_every(config)
+    return (
+        _lazily(config.d_optimizer, d_every).learning_rate,
+        _lazily(config.g_optimizer, g_every).learning_rate,
+    )
 
 
-def _corrected(config: Config) -> tuple[Optimizer, Optimizer]:
-    """The optimisers' settings, corrected where penalties are lazy."""
+def _images_per_update(config: Config) -> tuple[float, float]:
+    """Real examples that a run sees from one update of the discriminator to its next, and of the
+    generator. Both learning rates end together, however often either is updated."""
+    turns = config.alternation
+    if turns.d_epochs is not None:
+        updates = (turns.d_epochs, turns.g_epochs)
+        batches = turns.d_epochs + turns.g_epochs
+    else:
+        updates, batches = (turns.d_steps, turns.g_steps), turns.batches
+    return tuple(config.batch_size * batches / max(n, 1) for n in updates)
+
+
+def _lazily_every(config: Config) -> tuple[int, int]:
+    """Of how many updates of each player one has a penalty."""
     wanted = config.objective
     has_gradient_penalties = any((wanted.r1, wanted.r2, wanted.wgan_gp, wanted.dragan))
     return (
-        _lazily(config.d_optimizer, wanted.lazy if has_gradient_penalties else 1),
-        _lazily(config.g_optimizer, _PATH_LENGTH_EVERY if wanted.path_length else 1),
+        wanted.lazy if has_gradient_penalties else 1,
+        _PATH_LENGTH_EVERY if wanted.path_length else 1,
     )
 
 
@@ -314,20 +337,26 @@ LEARNING_RATE = "step_size"
 
 @dataclasses.dataclass(frozen=True)
 class _Use:
-    batch_size: int
+    images: float
+    """From one update to the next."""
+    every: int
+    """Of how many updates one has a penalty."""
     traced: bool
 
 
 @_once
 def _optimizer(config: Optimizer, annealing: Annealing, use: _Use) -> optax.GradientTransformation:
+    as_set, config = config, _lazily(config, use.every)
     rate = 1.0 if use.traced else config.learning_rate
     rate = _annealed(rate, annealing.learning_rate, annealing)
     options, factory = dict(config.options), getattr(optax, config.name, None)
     if isinstance(rate, Schedule):
-        rate = by_update(rate, use.batch_size)
+        rate = by_update(rate, use.images)
     if annealing.b2 is not None:
-        b2 = Schedule(options["b2"], annealing.b2, annealing.images, annealing.shape)
-        options["b2"] = by_update(b2, use.batch_size)
+        last = dataclasses.replace(as_set, options=as_set.options | {"b2": annealing.b2})
+        ends = options["b2"], _lazily(last, use.every).options["b2"]
+        b2 = Schedule(*ends, annealing.images, annealing.shape)
+        options["b2"] = by_update(b2, use.images)
         factory = factory and optax.inject_hyperparams(factory)
     try:
         tx = factory(rate, **options)
@@ -361,18 +390,18 @@ def states(
     Traceable: `jax.eval_shape` gives the shapes without computing anything.
     """
     key = jax.random.fold_in(jax.random.key(config.seed), INITIALIZATION)
-    return _creation(essence(config), _form(data), _Use(config.batch_size, traced))(key)
+    return _creation(essence(config), _form(data), traced)(key)
 
 
 @_once
-def _creation(config: Config, data: Description, use: _Use) -> Callable[..., Any]:
+def _creation(config: Config, data: Description, traced: bool) -> Callable[..., Any]:
     """From a key to both players, compiled."""
 
     def create(key: Key[Array, ""]) -> tuple[TrainState, TrainState]:
         batch = {"real": jnp.zeros((1, *data.shape), jnp.float32)}
         if config.objective.conditional:
             batch["label"] = jnp.zeros((1,), jnp.int32)
-        d_tx, g_tx = optimizers(config, traced=use.traced)
+        d_tx, g_tx = optimizers(config, traced=traced)
         return create_train_states(
             key,
             generator=generator(config, data),

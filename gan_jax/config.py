@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
-from gan_jax.augment import CATEGORIES, POLICIES
+from gan_jax.augment import ADA, CATEGORIES, POLICIES
 from gan_jax.errors import InputError
 from gan_jax.losses import LOSSES
 from gan_jax.networks import dcgan
@@ -26,6 +26,9 @@ NETWORKS = ("dcgan", "resnet", "biggan", "stylegan2", "r3gan", "mlp")
 AUGMENTATIONS = ("none", "diffaugment", "ada")
 PENALTIES = ("r1", "r2", "wgan_gp", "dragan", "lecam", "bcr")
 DTYPES = ("float32", "bfloat16")
+_ROOTS = ("adam", "adamw", "nadam", "nadamw", "amsgrad", "radam", "lamb")
+"""Optimisers that divide by the root of a mean square, and add to it what keeps the root's
+derivative finite: `eps_root`."""
 FITS = ("crop", "pad")
 ON_FAILURE = ("warn", "stop", "rollback")
 EXTRACTORS = ("pixels", "classifier", "inception")
@@ -199,7 +202,8 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Annealing:
-    """What changes with the images that the network under training has seen, and then stays."""
+    """What changes with the images seen, and then stays. Learning rates and b2 go by those that the
+    run has seen, all else by those that the network under training has."""
 
     images: float = 0
     """Over how many. 0: nothing changes."""
@@ -352,7 +356,8 @@ class Config:
             raise InputError(
                 f"objective.label_smoothing is from 0 to 1, not {self.objective.label_smoothing}"
             )
-        penalties = [p for p in PENALTIES if getattr(self.objective, p)]
+        # LeCam's asks for nothing but the logits at hand.
+        penalties = [p for p in PENALTIES if p != "lecam" and getattr(self.objective, p)]
         normed = self.discriminator.kind in ("dcgan", "resnet")
         if penalties and normed and self.discriminator.norm == "batch":
             raise InputError(
@@ -384,12 +389,17 @@ class Config:
             )
         if objective.bcr and self.augmentation.kind == "none":
             raise InputError("objective.bcr needs an augmentation.kind to be consistent under")
-        eps_root = self.d_optimizer.options.get("eps_root", 0)
-        if objective.unroll and self.d_optimizer.name.startswith("adam") and not eps_root:
+        if objective.bcr and self.augmentation.target is not None:
             raise InputError(
-                "objective.unroll differentiates the discriminator's optimiser, and Adam has no "
-                "derivative where a gradient is 0: give it eps_root, as in --d-optimizer.options "
-                "b1=0.5 b2=0.999 eps_root=1e-8"
+                "with objective.bcr only the penalty sees augmented pictures: set "
+                "augmentation.probability instead of augmentation.target"
+            )
+        eps_root = self.d_optimizer.options.get("eps_root", 0)
+        if objective.unroll and self.d_optimizer.name in _ROOTS and not eps_root:
+            raise InputError(
+                "objective.unroll differentiates the discriminator's optimiser, and "
+                f"{self.d_optimizer.name} has no derivative where a gradient is 0: give it "
+                "eps_root, as in --d-optimizer.options b1=0.5 b2=0.999 eps_root=1e-8"
             )
 
     def _validate_annealing(self) -> None:
@@ -407,22 +417,44 @@ class Config:
     def _validate_augmentation(self) -> None:
         augmentation = self.augmentation
         _known("augmentation.kind", augmentation.kind, AUGMENTATIONS)
-        known = {"none": (), "diffaugment": POLICIES, "ada": CATEGORIES}[augmentation.kind]
+        if augmentation.kind != "none" and self.discriminator.kind == "mlp":
+            raise InputError(
+                f"augmentation.kind {augmentation.kind} is for pictures, not for points"
+            )
+        if augmentation.kind == "none" and augmentation.categories:
+            raise InputError("augmentation.categories needs an augmentation.kind")
+        if augmentation.kind != "ada" and augmentation.weights:
+            raise InputError("augmentation.weights is for augmentation.kind ada")
+        known = POLICIES if augmentation.kind == "diffaugment" else CATEGORIES
         for category in augmentation.categories:
             _known("augmentation.categories", category, known)
         for category, weight in augmentation.weights.items():
-            _known("augmentation.weights", category, known if augmentation.kind == "ada" else ())
+            _known("augmentation.weights", category, augmentation.categories or ADA().categories)
             _at_least(f"augmentation.weights.{category}", weight, 0)
         _at_least("augmentation.noise", augmentation.noise, 0)
+        if self.average.ramp_up is not None and self.average.ramp_up <= 0:
+            raise InputError(f"average.ramp_up is above 0 or None, not {self.average.ramp_up}")
         if augmentation.images <= 0:
             raise InputError(f"augmentation.images is above 0, not {augmentation.images}")
         if not 0 <= augmentation.probability <= 1:
             raise InputError(
                 f"augmentation.probability is from 0 to 1, not {augmentation.probability}"
             )
+        always = augmentation.probability == 1 and self.annealing.augmentation == 1
+        if augmentation.kind == "ada" and augmentation.target is None and always:
+            raise InputError(
+                "pictures that are always augmented so much are what the generator would learn to "
+                "make: set augmentation.target 0.6, or an augmentation.probability below 1"
+            )
         if augmentation.target is not None:
             if augmentation.kind == "none":
                 raise InputError("augmentation.target needs an augmentation.kind")
+            if not 0 <= augmentation.target < 1:
+                raise InputError(f"augmentation.target is from 0, below 1: {augmentation.target}")
+            if self.annealing.augmentation != 1:
+                raise InputError(
+                    "augmentation.target sets the probability itself: leave annealing.augmentation"
+                )
             if LOSSES[self.objective.loss].threshold is None:
                 raise InputError(
                     f"augmentation.target goes by the sign of a logit, which means nothing for the "

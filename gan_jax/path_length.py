@@ -58,7 +58,9 @@ class PathLength(struct.PyTreeNode):
             axis_name: The device axis over which the batch is spread.
         """
         n, *layers, _ = style_shape
-        pictures, pull_back = jax.vjp(generate, jnp.zeros(style_shape))
+        # Of these examples alone: without the mark, `shard_map` sums the gradient over all devices.
+        offset = parallel.varying(jnp.zeros(style_shape), axis_name)
+        pictures, pull_back = jax.vjp(generate, offset)
         _, height, width, _ = pictures.shape
         directions = parallel.per_example(
             lambda k: jax.random.normal(k, pictures.shape[1:], pictures.dtype), key, n, axis_name

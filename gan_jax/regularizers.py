@@ -7,10 +7,12 @@ scheduled and vmapped. All are averages over examples, and all draws are keyed b
 index, so N devices equal one.
 
 The gradient of the *sum* of logits holds each example's own gradient only where the critic treats
-examples apart. It does not under batch norm: `Adversarial` refuses that combination.
+examples apart. It does not under batch norm: `Adversarial` refuses that combination, unless a
+regulariser says that it needs no such thing, by an attribute `examples_apart` that is False.
 """
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -83,7 +85,8 @@ class R2(struct.PyTreeNode):
 
 
 class WassersteinGP(struct.PyTreeNode):
-    """λ · E(‖∇ₓ D(x̂)‖ − 1)² at x̂ = x + α(G(z) − x), with one α ~ U(0, 1) per example.
+    """λ · E(‖∇ₓ D(x̂)‖ − 1)² at x̂ = x + α(G(z) − x), with one α ~ U(0, 1) per example
+    (of packs, too).
 
     Source: Gulrajani et al., "Improved Training of Wasserstein GANs", 2017, eq. 3 (λ = 10).
     """
@@ -124,7 +127,12 @@ class LeCam(struct.PyTreeNode):
     """λ · (E[(D(x) − α_F)²] + E[(D(G(z)) − α_R)²]): keeps logits near the moving averages α_R and
     α_F of the *other* kind's logits. It remembers these.
 
-    The averages, with decay 0.99, take in the batch at hand first; they start at 0.
+    The averages, with decay 0.99, take in the batch at hand first; they start at 0, so that in the
+    first hundred updates logits are drawn towards 0. This is the paper's formula. Its published
+    code differs: only real logits above α_F and fake ones below α_R are drawn, and its averages
+    are corrected for their start.
+
+    It asks for nothing but the logits at hand, so batch norm is no obstacle.
 
     Source: Tseng et al., "Regularizing Generative Adversarial Networks under Limited Data", 2021,
     eq. 5.
@@ -132,6 +140,7 @@ class LeCam(struct.PyTreeNode):
 
     weight: Weight = 0.3
     decay: Weight = 0.99
+    examples_apart: ClassVar[bool] = False
 
     def initial(self) -> dict[str, Scalar]:
         return {"real": jnp.zeros(()), "fake": jnp.zeros(())}
@@ -160,6 +169,9 @@ class BalancedConsistency(struct.PyTreeNode):
     """λ_real · E(D(x) − D(T(x)))² + λ_fake · E(D(G(z)) − D(T(G(z))))²: an augmentation T should not
     change the logit (bCR).
 
+    The logits of x are those of the pass that judged it. With spectral norm those of T(x) are under
+    weights that are normalised anew, so that a little is left even if T changes nothing.
+
     Source: Zhao et al., "Improved Consistency Regularization for GANs", 2020, algorithm 1.
     """
 
@@ -180,7 +192,12 @@ class Lazy(struct.PyTreeNode):
     """A penalty in every so manieth update only, that much stronger.
 
     The critic's attribute `step` says which update it is. Give the optimiser `lazy_adam`'s
-    correction, since it takes fewer and larger steps along the penalty's gradient.
+    correction, since it takes fewer and larger steps along the penalty's gradient. (The published
+    code takes these steps by themselves, after those of the loss: k + 1 steps in k updates. Here
+    they are one.)
+
+    Raises:
+        ValueError: a penalty that remembers something, which would need to see every update.
 
     Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020,
     appendix B.
@@ -189,17 +206,23 @@ class Lazy(struct.PyTreeNode):
     penalty: Callable[..., Scalar]
     every: int = struct.field(pytree_node=False, default=16)
 
+    def __post_init__(self):
+        if hasattr(self.penalty, "initial"):
+            raise ValueError(f"{type(self.penalty).__name__} remembers every update: not lazily")
+
     def __call__(self, critic: Critic, real: Array, fake: Array, key: Key[Array, ""]) -> Scalar:
+        # Both branches have to differ between devices, if one does.
+        nothing = parallel.varying(jnp.zeros(()), _axis_name(critic))
         return jax.lax.cond(
             critic.step % self.every == 0,
-            lambda: jnp.asarray(self.every * self.penalty(critic, real, fake, key), jnp.float32),
-            lambda: jnp.zeros(()),
+            lambda: nothing + self.every * self.penalty(critic, real, fake, key),
+            lambda: nothing,
         )
 
 
 def lazy_adam(learning_rate: float, b1: float, b2: float, every: int) -> tuple[float, float, float]:
     """Adam's learning rate and decays for an optimiser whose penalty comes in every `every`th
-    update: as if the loss had every/(every + 1) of an update, and the penalty the rest.
+    update: as if, of `every` + 1 steps, all but one were along the loss.
 
     Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020,
     appendix B: λ′ = c·λ, β′ = β^c with c = k/(k + 1).

@@ -27,12 +27,19 @@ class Schedule(struct.PyTreeNode):
 
     Source: for the cosine, the burn-in of Huang et al., "The GAN is dead; long live the GAN!",
     2024, appendix D.
+
+    Raises:
+        ValueError: an unknown shape.
     """
 
     start: Number
     end: Number
     images: Number
     shape: str = struct.field(pytree_node=False, default="cosine")
+
+    def __post_init__(self):
+        if self.shape not in SHAPES:
+            raise ValueError(f"unknown shape {self.shape!r}: one of {', '.join(SHAPES)}")
 
     def __call__(self, images_seen: Number) -> Float[Array, "..."]:
         """The number after `images_seen` images."""
@@ -53,6 +60,7 @@ def at(tree: T, images_seen: Number) -> T:
     )
 
 
-def by_update(schedule: Schedule, batch_size: int) -> optax.Schedule:
-    """The schedule as a function of the number of updates: what optimisers take."""
-    return lambda updates: schedule(jnp.asarray(updates, jnp.float32) * batch_size)
+def by_update(schedule: Schedule, images: float) -> optax.Schedule:
+    """The schedule as a function of the number of updates: what optimisers take. From one update to
+    the next there are so many `images`."""
+    return lambda updates: schedule(jnp.asarray(updates, jnp.float32) * images)

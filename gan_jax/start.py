@@ -103,6 +103,12 @@ def check_devices(config: Config) -> None:
             f"a batch of {config.batch_size} does not divide into {members} devices: set "
             f"batch_size to a multiple of {members}"
         )
+    if config.batch_size // members % config.objective.packing:
+        raise InputError(
+            f"a device's {config.batch_size // members} of {config.batch_size} examples are not "
+            f"packs of {config.objective.packing}: set batch_size to a multiple of "
+            f"{members * config.objective.packing}"
+        )
 
 
 def check_data(config: Config, data: Description) -> None:

@@ -18,7 +18,8 @@ def transfer(state: TrainState, trained: TrainState) -> tuple[TrainState, list[s
     """`state` with what `trained` has learned, and the names of the arrays that it could not take.
 
     Parameters, their moving average and the network's collections are taken over wherever an array
-    of that name and shape exists; the optimiser and what the objective remembers start anew.
+    of that name and shape exists; the optimiser and what the objective remembers start anew. A
+    moving average with a ramp (`EMA.ramp_up`) soon forgets where it started, here as always.
     """
     taken, fresh = {}, []
     for name in ("params", "collections", "ema_params"):

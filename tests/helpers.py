@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 
 import gan_jax
 from gan_jax import losses, networks
@@ -111,3 +113,23 @@ def largest_difference(a, b) -> float:
         for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
     ]
     return float(max(gaps))
+
+
+def split(batch: dict, members: int = 4) -> dict:
+    return jax.tree.map(lambda x: x.reshape(members, -1, *x.shape[1:]), batch)
+
+
+def through(transform: str, step):
+    """`step(state, opponent, batch, key)` over 4 devices, as a function of the whole batch."""
+    step = functools.partial(step, axis_name="i")
+    if transform == "pmap":
+        mapped = jax.pmap(step, axis_name="i", in_axes=(None, None, 0, None), out_axes=None)
+        return lambda s, o, batch, key: mapped(s, o, split(batch), key)
+    if transform == "vmap":
+        mapped = jax.vmap(step, axis_name="i", in_axes=(None, None, 0, None), out_axes=0)
+        first = functools.partial(jax.tree.map, lambda x: x[0])
+        return jax.jit(lambda s, o, batch, key: first(mapped(s, o, split(batch), key)))
+    mesh = Mesh(np.array(jax.devices()), ("i",))
+    specs = {"in_specs": (P(), P(), P("i"), P()), "out_specs": P()}
+    check = transform == "shard_map"
+    return jax.jit(jax.shard_map(step, mesh=mesh, **specs, check_vma=check))

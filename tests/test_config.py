@@ -3,9 +3,13 @@
 import dataclasses
 import json
 
+import jax
+import jax.numpy as jnp
 import pytest
 import tyro
 
+import gan_jax
+from gan_jax import build
 from gan_jax.cli import Launch
 from gan_jax.config import (
     Annealing,
@@ -208,11 +212,13 @@ def test_good_configs_are_valid(config):
         ("annealing.b2", 0.9, ["annealing.b2", "annealing.images"]),
         ("annealing.images", -1, ["annealing.images", "at least 0"]),
         ("augmentation.kind", "mixup", ["'mixup'", "none", "diffaugment", "ada"]),
-        ("augmentation.categories", ("blit",), ["augmentation.categories", "'blit'"]),
+        ("augmentation.categories", ("blit",), ["augmentation.categories", "augmentation.kind"]),
         ("augmentation.probability", 1.5, ["from 0 to 1", "1.5"]),
         ("augmentation.target", 0.6, ["augmentation.target", "augmentation.kind"]),
         ("augmentation.images", 0, ["augmentation.images", "above 0"]),
-        ("augmentation.weights", {"color": 0.5}, ["augmentation.weights", "'color'"]),
+        ("augmentation.weights", {"color": 0.5}, ["augmentation.weights", "augmentation.kind"]),
+        ("average.half_life", -1.0, ["average.half_life", "at least 0"]),
+        ("average.ramp_up", 0.0, ["average.ramp_up", "above 0"]),
         ("augmentation.noise", -0.1, ["augmentation.noise", "at least 0"]),
         ("objective.lazy", 0, ["objective.lazy", "at least 1"]),
         ("objective.packing", 3, ["batch of 64", "packs of 3"]),
@@ -240,10 +246,94 @@ def test_validate_names_the_field_and_what_it_may_be(name, value, says):
     assert [word for word in [name.split(".")[0], *says] if word not in str(error.value)] == []
 
 
-@pytest.mark.parametrize("penalty", ["r1", "r2", "wgan_gp", "dragan"])
+POINTS = {"generator": Network("mlp"), "discriminator": Network("mlp")}
+ADA = Augmentation("ada", probability=0.2)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        (POINTS | {"augmentation": Augmentation("diffaugment")}, "for pictures"),
+        ({"augmentation": Augmentation("ada")}, "augmentation.target 0.6"),
+        ({"augmentation": Augmentation("ada", target=1.0)}, "below 1"),
+        (
+            {
+                "augmentation": Augmentation("ada", target=0.6),
+                "annealing": Annealing(images=100, augmentation=0.0),
+            },
+            "leave annealing.augmentation",
+        ),
+        ({"augmentation": Augmentation("ada", ("magic",), 0.2)}, "'magic'"),
+        ({"augmentation": dataclasses.replace(ADA, weights={"cutout": 0.5})}, "'cutout'"),
+        ({"augmentation": Augmentation("diffaugment", weights={"color": 0.5})}, "for .* ada"),
+        (
+            {"augmentation": Augmentation("ada", target=0.6), "objective": Objective(bcr=10.0)},
+            "instead of augmentation.target",
+        ),
+        (
+            {"objective": Objective(unroll=1), "d_optimizer": Optimizer("nadam", 1e-3, {})},
+            "nadam has no derivative",
+        ),
+    ],
+)
+def test_validate_refuses_what_does_not_go_together(fields, says):
+    with pytest.raises(InputError, match=says):
+        Config(**fields).validate()
+
+
+RESNETS = {"generator": Network("resnet", 2), "discriminator": Network("resnet", 2)}
+STYLES = {
+    "generator": Network("stylegan2", 4, 4, depth=1),
+    "discriminator": Network("stylegan2", 4, 4),
+}
+ALWAYS_FINITE = Optimizer(options={"b1": 0.0, "eps_root": 1e-8})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"objective": Objective(r1=1.0, lazy=2)},
+        {"objective": Objective(lecam=0.3), "discriminator": Network("dcgan", 2, norm="batch")},
+        {"objective": Objective(bcr=10.0), "augmentation": ADA},
+        {"augmentation": Augmentation("ada", target=0.6, noise=0.1)},
+        {"objective": Objective(packing=2), "augmentation": Augmentation("diffaugment")},
+        {"objective": Objective(unroll=1, r1=1.0), "d_optimizer": ALWAYS_FINITE},
+        RESNETS | {"objective": Objective(auxiliary=1.0, conditional=True, r1=1.0)},
+        STYLES | {"objective": Objective(path_length=2.0, r1=1.0, lazy=4)},
+    ],
+    ids=["lazy", "LeCam", "bCR", "ADA", "packs", "unrolled", "AC-GAN", "path length"],
+)
+def test_what_is_valid_can_be_played(fields):
+    config = Config(batch_size=4, **({k: Network("dcgan", 2) for k in STYLES} | fields))
+    config.validate()
+    data = Description((32, 32, 3), 10, 100, "")
+    batches = {
+        "real": jnp.zeros((1, 4, *data.shape)),
+        **({"label": jnp.zeros((1, 4), jnp.int32)} if config.objective.conditional else {}),
+    }
+    game = build.objective(config, data)
+
+    def play(key):
+        d, g = build.states(config, data)
+        return gan_jax.alternate(d, g, batches, key, objective=game, alternation=config.alternation)
+
+    d, g, metrics = jax.eval_shape(play, jax.random.key(0))
+    assert all(x.shape == () for x in jax.tree.leaves(metrics))
+    assert jax.tree.structure((d, g)) == jax.tree.structure(
+        jax.eval_shape(lambda: build.states(config, data))
+    )
+
+
+def test_lecam_bears_batch_norm():
+    config = Config(objective=Objective(lecam=0.3), discriminator=Network(norm="batch"))
+    assert config.validate() is None
+
+
+@pytest.mark.parametrize("penalty", ["r1", "r2", "wgan_gp", "dragan", "bcr"])
 def test_penalties_exclude_batch_norm_in_the_discriminator(penalty):
     config = Config(
         objective=Objective(**{penalty: 1.0}),
+        augmentation=Augmentation("diffaugment"),
         discriminator=Network(norm="batch"),
     )
     with pytest.raises(InputError, match=rf"objective\.{penalty} .*without batch norm"):

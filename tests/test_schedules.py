@@ -14,6 +14,7 @@ from gan_jax.config import Annealing, Config, Objective, Optimizer
 from gan_jax.ema import EMA
 from gan_jax.regularizers import R1
 from gan_jax.schedules import Schedule
+from gan_jax.steps import Alternation
 
 KEY = jax.random.key(0)
 
@@ -134,4 +135,51 @@ def test_lazy_penalties_correct_adam():
     d_tx, g_tx = optimizers(lazy)
     # The first step of Adam is the learning rate: 4/5 of it, for the discriminator alone.
     np.testing.assert_allclose(steps(d_tx, 1), 0.8, rtol=1e-6)
-    assert steps(g_tx, 1) != pytest.approx(0.8)
+    np.testing.assert_allclose(steps(g_tx, 1), lazy.g_optimizer.learning_rate, rtol=1e-4)
+
+
+def test_annealed_b2_is_corrected_at_both_ends():
+    """With gradients 1, 2 and b1 = 0, as above: b2 is corrected to √b2 for a penalty every time."""
+    config = Config(
+        batch_size=1,
+        objective=Objective(r1=1.0, lazy=2),
+        d_optimizer=Optimizer("adam", 3.0, {"b1": 0.0, "b2": 0.5, "eps": 0.0}),
+        annealing=Annealing(images=1, shape="linear", b2=0.9),
+    )
+    tx = optimizers(config)[0]
+    params = {"w": jnp.zeros(())}
+    state = tx.init(params)
+    _, state = tx.update({"w": jnp.ones(())}, state, params)
+    updates, _ = tx.update({"w": 2 * jnp.ones(())}, state, params)
+    first, second = 0.5 ** (2 / 3), 0.9 ** (2 / 3)
+    v = second * (1 - first) * 1 + (1 - second) * 4
+    np.testing.assert_allclose(updates["w"], -2 * 2 / np.sqrt(v / (1 - second**2)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("alternation", "d_last", "g_last"),
+    [
+        (Alternation(d_steps=5), 20, 4),
+        (Alternation(g_steps=2), 20, 40),
+        (Alternation(d_epochs=1, g_epochs=3), 5, 15),
+    ],
+)
+def test_both_rates_end_with_the_same_image_of_the_run(alternation, d_last, g_last):
+    """After 200 images in batches of 10."""
+    config = Config(
+        batch_size=10,
+        alternation=alternation,
+        d_optimizer=Optimizer("sgd", 1.0, {}),
+        g_optimizer=Optimizer("sgd", 1.0, {}),
+        annealing=Annealing(images=200, shape="linear", learning_rate=0.0),
+    )
+    for tx, last in zip(optimizers(config), (d_last, g_last), strict=True):
+        sizes = steps(tx, last + 2)
+        np.testing.assert_allclose(sizes[0], 1)
+        np.testing.assert_allclose(sizes[last:], 0, atol=1e-6)
+        assert sizes[last - 1] > 0.01
+
+
+def test_unknown_shapes_are_refused():
+    with pytest.raises(ValueError, match="cosine, linear"):
+        Schedule(0.0, 1.0, 10, "exponential")

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Key
 from gan_jax import parallel
 from gan_jax.augment import colors, wavelets
 from gan_jax.augment.affine import along_axes, product, resample
-from gan_jax.augment.base import Pictures, Probability, each, sometimes, translate
+from gan_jax.augment.base import Pictures, Probability, check_pictures, each, sometimes, translate
 
 Scalar = Float[Array, ""]
 
@@ -61,6 +61,7 @@ class ADA(struct.PyTreeNode):
                 raise ValueError(f"unknown category {name!r}: one of {', '.join(CATEGORIES)}")
 
     def __call__(self, x: Pictures, key: Key[Array, ""], axis_name: str | None = None) -> Pictures:
+        check_pictures(x)
         if idle := set(self.weights) - set(self.categories):
             raise ValueError(f"weights for {', '.join(sorted(idle))}, which are not applied")
         for i, (name, transformation) in enumerate(_TRANSFORMATIONS.items()):

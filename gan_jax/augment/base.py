@@ -44,6 +44,15 @@ def sometimes(
     return jnp.where(jax.random.uniform(key) < probability, draw(value_key), otherwise)
 
 
+def check_pictures(x: Array) -> None:
+    """
+    Raises:
+        ValueError: these are no pictures [B, H, W, C].
+    """
+    if x.ndim != 4:
+        raise ValueError(f"augmentation is for pictures [B, H, W, C], not for {list(x.shape)}")
+
+
 def each(values: Array) -> Array:
     """Numbers [B] as [B, 1, 1, 1]: one for each picture."""
     return values[:, None, None, None]

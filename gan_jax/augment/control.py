@@ -31,13 +31,17 @@ class AdaptiveProbability(struct.PyTreeNode):
         """Probability 0, and since then the sum of the signs and the count of logits."""
         return {name: jnp.zeros(()) for name in ("probability", "sign_sum", "count")}
 
-    def update(self, memory: Memory, real_logits: Float[Array, " b"]) -> Memory:
-        """The memory after one more batch: the whole one, not a device's part of it."""
+    def update(
+        self, memory: Memory, real_logits: Float[Array, " b"], examples: int | None = None
+    ) -> Memory:
+        """The memory after one more batch: the whole one, not a device's part of it. Its number of
+        `examples` is that of the logits, unless these are of packs."""
         batch = real_logits.size
+        each = 1 if examples is None else examples // batch
         sign_sum = memory["sign_sum"] + jnp.sum(jnp.sign(real_logits.astype(jnp.float32)))
         count = memory["count"] + batch
         due = count >= self.every * batch
-        step = jnp.sign(sign_sum / count - self.target) * count / self.images
+        step = jnp.sign(sign_sum / count - self.target) * count * each / self.images
         moved = jnp.clip(memory["probability"] + step, 0, 1)
         return {
             "probability": jnp.where(due, moved, memory["probability"]),

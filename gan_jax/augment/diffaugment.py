@@ -9,7 +9,7 @@ from flax import struct
 from jaxtyping import Array, Key
 
 from gan_jax import parallel
-from gan_jax.augment.base import Pictures, Probability, each, sometimes, translate
+from gan_jax.augment.base import Pictures, Probability, check_pictures, each, sometimes, translate
 
 
 class DiffAugment(struct.PyTreeNode):
@@ -26,7 +26,7 @@ class DiffAugment(struct.PyTreeNode):
     and its published code for the ranges (probability 1).
 
     Raises:
-        ValueError: an unknown name in `policy`.
+        ValueError: an unknown name in `policy`, or data that are no pictures.
     """
 
     policy: tuple[str, ...] = struct.field(
@@ -40,6 +40,7 @@ class DiffAugment(struct.PyTreeNode):
                 raise ValueError(f"unknown policy {name!r}: one of {', '.join(POLICIES)}")
 
     def __call__(self, x: Pictures, key: Key[Array, ""], axis_name: str | None = None) -> Pictures:
+        check_pictures(x)
         for name in self.policy:
             own_key = jax.random.fold_in(key, POLICIES.index(name))
             drawn = functools.partial(

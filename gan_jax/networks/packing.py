@@ -4,7 +4,7 @@ import inspect
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 
 class Packed(nn.Module):
@@ -29,6 +29,7 @@ class Packed(nn.Module):
         *,
         train: bool = False,
         axis_name: str | None = None,
+        key: Key[Array, ""] | None = None,
     ) -> Float[Array, " packs"]:
         if label is not None:
             raise ValueError("packs are of examples of any class: no labels")
@@ -40,5 +41,6 @@ class Packed(nn.Module):
         packs = jnp.moveaxis(packs, 1, -2)
         packs = packs.reshape(*packs.shape[:-2], -1)
         takes = inspect.signature(type(self.discriminator).__call__).parameters
-        options = {"axis_name": axis_name} if "axis_name" in takes else {}
+        options = {"axis_name": axis_name, "key": key}
+        options = {name: value for name, value in options.items() if name in takes}
         return self.discriminator(packs, train=train, **options)

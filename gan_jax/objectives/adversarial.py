@@ -33,8 +33,9 @@ class Adversarial(struct.PyTreeNode):
 
     Raises (when traced):
         ValueError: a penalty on a discriminator with batch norm, whose input gradients are not per
-            example; an adaptive augmentation with a loss for which the level of a logit means
-            nothing; an auxiliary classifier's loss for a discriminator that does not classify.
+            example; an adaptive probability without an augmentation that has one, or with a loss
+            for which the level of a logit means nothing; an auxiliary classifier's loss for a
+            discriminator that does not classify.
     """
 
     loss: Loss = struct.field(pytree_node=False)
@@ -145,11 +146,14 @@ class Adversarial(struct.PyTreeNode):
         return loss, Aux(collections, metrics)
 
     def _check(self, d: TrainState) -> None:
-        if self.regularizers and "batch_stats" in d.collections:
+        apart = any(getattr(r, "examples_apart", True) for r in self.regularizers)
+        if apart and "batch_stats" in d.collections:
             raise ValueError(
-                "gradient penalties need a discriminator without batch norm: with it, the gradient "
-                "at one example depends on the others (use norm='none' or 'spectral')"
+                "penalties need a discriminator without batch norm: with it, logit and gradient "
+                "at one example depend on the others (use norm='none' or 'spectral')"
             )
+        if self.adaptive is not None and not hasattr(self.augmentation, "probability"):
+            raise ValueError("an adaptive probability needs an augmentation that has one")
         if self.adaptive is not None and self.loss.threshold is None:
             raise ValueError(
                 "an adaptive augmentation goes by the sign of real examples' logits, which means "
@@ -196,7 +200,9 @@ class Adversarial(struct.PyTreeNode):
             loss = loss + penalty
         if self.adaptive is not None:
             margins = real_logits - self.loss.threshold
-            memory["augmentation"] = self.adaptive.update(memory["augmentation"], margins)
+            memory["augmentation"] = self.adaptive.update(
+                memory["augmentation"], margins, len(real) * parallel.size(axis_name)
+            )
             metrics["augmentation"] = memory["augmentation"]["probability"]
         collections = critic.collections | ({OBJECTIVE: memory} if memory else {})
         return loss, Aux(lax.stop_gradient(collections), metrics)
@@ -272,7 +278,8 @@ class Adversarial(struct.PyTreeNode):
             penalty, mean = penalize(mean)
         else:
             due = g.step % every == 0
-            penalty, mean = lax.cond(due, penalize, lambda mean: (jnp.zeros(()), mean), mean)
+            idle = parallel.varying(jnp.zeros(()), axis_name)
+            penalty, mean = lax.cond(due, penalize, lambda mean: (idle, mean), mean)
         return penalty, {"path_length": lax.stop_gradient(mean)}
 
 
@@ -359,12 +366,13 @@ class _Critic:
         """Logits, and beside them class logits and collections."""
         n = len(x) // len(self._label) if self._label is not None else 1
         label = jnp.concatenate([self._label] * n) if n > 1 else self._label
+        key = jax.random.fold_in(self._key, self._shown)
+        self._shown += 1
         if self._augmentation is not None:
-            key = jax.random.fold_in(self._key, self._shown)
-            self._shown += 1
             x = self._augmentation(x, key, self.axis_name)
+        network_key = jax.random.fold_in(key, _NETWORK) if train else None
         output, collections = self._d.apply(
-            self._params, x, label, train=train, axis_name=self.axis_name
+            self._params, x, label, train=train, axis_name=self.axis_name, key=network_key
         )
         logits, classes = output if isinstance(output, tuple) else (output, None)
         return logits, (classes, collections)
