@@ -43,7 +43,7 @@ def reproduce_recipes(dataset: str, record: Record) -> str:
         row = record.row(name, lambda config=config: run(record, config.name, config, METRICS))
         lines.append(
             [
-                name,
+                f"{name}, by class" if config.objective.conditional else name,
                 f"{row['images'] / 1e3:.0f}k",
                 f"{row['training seconds'] / 60:.0f} min",
                 *(f"{row['scores'][score]:.3g}" for score in ("FID", "KID", "precision", "recall")),
@@ -53,7 +53,7 @@ def reproduce_recipes(dataset: str, record: Record) -> str:
         )
     header = ["recipe", "images", "time", "FID", "KID", "precision", "recall", "diagnosis"]
     if dataset == "cifar10":
-        header.append("published FID")
+        header.append("published (Inception, 50k)")
     return f"{table(header, lines)}\n\nFID of {row['conventions']['FID']}"
 
 
