@@ -133,7 +133,7 @@ def whole(tmp_path_factory):
 def test_resuming_in_a_fresh_process_is_exact(whole, tmp_path):
     out = tmp_path / "run"
     path = script(tmp_path, PICTURES)
-    finish(launch(path, "--out", out, "--iterations", 6))
+    gan_jax.train(changed(PICTURES, iterations=6), out=out)
     output = finish(launch(path, "--out", out))
     assert "going on from the checkpoint at iteration 6" in output
     resumed = Run.open(out).states()
