@@ -12,7 +12,8 @@ OUT/study.db, and the same command goes on from there.
 All runs that fit into memory train at once, in one compiled program: learning rates and penalties'
 weights are traced, so that no trial compiles anything. (A second program is compiled to see what
 one run takes, unless --at-once says how many to train.) The ranking is printed with 95 % confidence
-intervals over the seeds, and drawn to OUT/ranking.png.
+intervals over the seeds, and drawn to OUT/ranking.png; the best of many is partly luck, which
+--confirm takes away.
 """
 
 import dataclasses
@@ -53,6 +54,9 @@ class Sweep:
     """How many combinations to search for, between bounds."""
     seeds: int = 3
     """Of each combination."""
+    confirm: int = 0
+    """Train the best so many again, with as many other seeds: what was chosen by its scores is
+    flattered by them."""
     iterations: int | None = None
     """Of each run, instead of the experiment's own."""
     score: str | None = None
@@ -73,6 +77,8 @@ class Outcome:
 
     score: str
     ranking: list[tuple[Trial, list[float]]]
+    confirmed: list[list[float]]
+    """Scores of the first of these for other seeds."""
     compiled: int
     """Programs."""
 
@@ -83,8 +89,9 @@ def main() -> None:
         compilation.keep_compiled()
         outcome = run(sweep)
         for place, (trial, values) in enumerate(outcome.ranking, start=1):
-            mean, half = interval(values)
-            print(f"{place:3}.  {outcome.score} {mean:.4g} ± {half:.2g}   {_says(trial)}")
+            print(f"{place:3}.  {outcome.score} {_spread(values)}   {_says(trial)}")
+        for place, values in enumerate(outcome.confirmed, start=1):
+            print(f"{place:3}. with other seeds: {outcome.score} {_spread(values)}")
         tried = len(outcome.ranking)
         print(f"{tried} trials of {sweep.seeds} seeds; compiled programs: {outcome.compiled}")
         sweep.out.mkdir(parents=True, exist_ok=True)
@@ -110,7 +117,10 @@ def run(sweep: Sweep) -> Outcome:
             dict(zip(names, values, strict=True)) for values in itertools.product(*ranges.values())
         ]
         found = list(zip(trials, runner(trials), strict=True))
-    return Outcome(runner.score, rank(found, runner.score), runner.compiled)
+    ranking = rank(found, runner.score)
+    best = [trial for trial, _ in ranking[: sweep.confirm]]
+    confirmed = runner(best, first_seed=sweep.seeds) if best else []
+    return Outcome(runner.score, ranking, confirmed, runner.compiled)
 
 
 class _Runner:
@@ -122,7 +132,8 @@ class _Runner:
         if sweep.iterations is not None:
             config = dataclasses.replace(config, iterations=sweep.iterations)
         self.config = config
-        members = [dataclasses.replace(config, seed=seed) for seed in range(sweep.seeds)]
+        all_seeds = range(sweep.seeds * (2 if sweep.confirm else 1))
+        members = [dataclasses.replace(config, seed=seed) for seed in all_seeds]
         for member in members:
             member.validate()
         self._sources = [source for source, _ in population.load_members(members, sweep.data_dir)]
@@ -143,12 +154,12 @@ class _Runner:
         """Programs for these trials so far."""
         return len(population.programs) - self._before
 
-    def __call__(self, trials: Sequence[Trial]) -> list[list[float]]:
+    def __call__(self, trials: Sequence[Trial], first_seed: int = 0) -> list[list[float]]:
         seeds = self._sweep.seeds
         members = [
             (_changed(self.config, {**trial, "seed": seed}), self._sources[seed])
             for trial in trials
-            for seed in range(seeds)
+            for seed in range(first_seed, first_seed + seeds)
         ]
         size = min(self._members_at_once(members[0]), len(members))
         values = []
@@ -306,19 +317,28 @@ def _changed(config: Config, values: Mapping[str, float]) -> Config:
     return from_dict(Config, tree)
 
 
+def _spread(values: Sequence[float]) -> str:
+    mean, half = interval(values)
+    return f"{mean:.4g}" if math.isnan(half) else f"{mean:.4g} ± {half:.2g}"
+
+
 def _says(trial: Trial) -> str:
     return " ".join(f"{name}={value:.4g}" for name, value in trial.items())
 
 
 def draw(outcome: Outcome, path: Path) -> None:
-    """The best 30, of those whose scores are finite, with their confidence intervals, as a PNG."""
+    """The best 30, of those whose scores are finite, with their confidence intervals and the scores
+    for other seeds, as a PNG."""
     shown = [place for place in outcome.ranking if math.isfinite(statistics.fmean(place[1]))][:30]
     figure, axes = plt.subplots(figsize=(8, 1 + 0.3 * len(shown)), layout="constrained")
     places = np.arange(len(shown))
-    means, halves = zip(*(interval(values) for _, values in shown), strict=True)
-    axes.errorbar(means, places, xerr=np.nan_to_num(halves), fmt="o", color="C0", capsize=3)
+    intervals = np.array([interval(values) for _, values in shown]).reshape(-1, 2)
+    means, halves = np.nan_to_num(intervals).T
+    axes.errorbar(means, places, xerr=halves, fmt="o", color="C0", capsize=3)
     for place, (_, values) in enumerate(shown):
         axes.plot(values, [place] * len(values), ".", color="C0", alpha=0.35)
+    for place, values in enumerate(outcome.confirmed[: len(shown)]):
+        axes.plot(values, [place] * len(values), "x", color="C1")
     axes.set_yticks(places, [_says(trial) for trial, _ in shown], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel(f"{outcome.score}: mean, 95 % confidence interval, and each seed")

@@ -71,6 +71,16 @@ def test_a_search_goes_on_where_it_stopped(sweep, tmp_path):
         assert 0.01 <= float(line.split("objective.r1=")[1].split()[0]) <= 10
 
 
+def test_the_best_are_tried_again_with_other_seeds(sweep):
+    flags = ("--vary", "objective.r1=0.1,1,10", "--at-once", "2")
+    output = sweep(*flags, "--confirm", "2")
+    again = [line for line in output.splitlines() if "with other seeds" in line]
+    first = [line for line in output.splitlines() if "objective.r1=" in line]
+    assert len(again) == 2
+    assert all(a.split("SWD ")[1] not in b for a, b in zip(again, first, strict=False))
+    assert "compiled programs: 2" not in output
+
+
 def test_another_search_is_another_study(sweep):
     pytest.importorskip("optuna")
     flags = ("--trials", "2", "--at-once", "2")

@@ -1,11 +1,11 @@
-"""A search over two hyperparameters: what it finds, how sure that is, and that trials compile
-nothing."""
+"""A search over two hyperparameters: what it finds, what of that holds for other seeds, and that
+trials compile nothing."""
 
 import dataclasses
 
 import sweep
 
-from evidence.record import Record, table
+from evidence.record import Record, spread, table
 
 SEARCH = sweep.Sweep(
     "digits",
@@ -13,6 +13,7 @@ SEARCH = sweep.Sweep(
     trials=24,
     seeds=3,
     iterations=500,
+    confirm=5,
 )
 _SHOWN = 5
 
@@ -25,10 +26,11 @@ def reproduce(record: Record) -> str:
     lines = []
     for place in places:
         trial = trials[place]
-        mean, half = sweep.interval(trial["scores"])
         values = [f"{value:.3g}" for value in trial["values"].values()]
-        lines.append([str(place + 1), *values, f"{mean:.3g} ± {half:.2g}"])
-    header = ["place", *trials[0]["values"], f"{row['score']}, 95 % interval"]
+        again = row["confirmed"][place : place + 1]
+        scores = [spread(trial["scores"]), spread(again[0]) if again else ""]
+        lines.append([str(place + 1), *values, *scores])
+    header = ["place", *trials[0]["values"], row["score"], "with other seeds"]
     return table(header, lines)
 
 
@@ -40,5 +42,6 @@ def _search(record: Record) -> dict:
         "iterations": SEARCH.iterations,
         "score": outcome.score,
         "compiled programs": outcome.compiled,
+        "confirmed": outcome.confirmed,
         "trials": [{"values": dict(trial), "scores": scores} for trial, scores in outcome.ranking],
     }
