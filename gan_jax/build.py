@@ -357,15 +357,18 @@ def _optimizer(config: Optimizer, annealing: Annealing, use: _Use) -> optax.Grad
         ends = options["b2"], _lazily(last, use.every).options["b2"]
         b2 = Schedule(*ends, annealing.images, annealing.shape)
         options["b2"] = by_update(b2, use.images)
-        factory = factory and optax.inject_hyperparams(factory)
+        factory = callable(factory) and optax.inject_hyperparams(factory)
+    if not callable(factory):
+        raise InputError(f"optax has no optimiser {config.name!r}")
     try:
         tx = factory(rate, **options)
         if not isinstance(tx, optax.GradientTransformation):
             raise TypeError("it is no optimiser")
-    except (AttributeError, TypeError, ValueError) as error:
-        options = ", ".join(f"{k}={v}" for k, v in config.options.items())
+    except (TypeError, ValueError) as error:
+        options = " ".join(f"{k}={v}" for k, v in config.options.items())
         raise InputError(
-            f"optax has no optimiser {config.name}(learning_rate, {options}): {error}"
+            f"optax.{config.name} does not go with a learning rate and the options {options}: "
+            f"{error} (give d_optimizer.options or g_optimizer.options those that it takes)"
         ) from error
     before, after = [], []
     if use.traced:

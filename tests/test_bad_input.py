@@ -128,7 +128,7 @@ def cut_short(file):
         ),
         (["--d-optimizer.name", "adaam"], ["optimiser", "adaam"]),
         (["--g-optimizer.name", "losses"], ["optimiser", "losses"]),
-        (["--g-optimizer.options", "b3=0.5"], ["adam", "b3=0.5"]),
+        (["--g-optimizer.options", "b3=0.5"], ["optax.adam", "b3=0.5", "g_optimizer.options"]),
         (["--d-optimizer.name", "sgd"], ["sgd", "b1"]),
         (["--annealing.learning-rate", "0.1"], ["annealing.learning_rate", "annealing.images"]),
         (["--d-optimizer.freeze", "down_7"], ["down_7", "down_0", "logit"]),
