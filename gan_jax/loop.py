@@ -28,7 +28,7 @@ from gan_jax.interruption import Interruption
 from gan_jax.logs import Lines, Log
 from gan_jax.monitor import Monitor
 from gan_jax.program import Averages, Pace, Tally, axis_indices, make_program, replicate
-from gan_jax.runs import Rollback, Run
+from gan_jax.runs import Rollback, Run, alone
 from gan_jax.scorekeeper import Scorekeeper
 from gan_jax.signals import Measured
 from gan_jax.state import TrainState
@@ -99,19 +99,22 @@ def train(
     except InputError as own:
         error = own
     start.agree(error, plan)
-    try:
-        run = _open(plan)
-    except InputError as own:
-        error = own
-    start.agree(error, None)
-    while True:
-        session = _Session(plan, run, profile=profile)
+    with contextlib.ExitStack() as closing:
         try:
-            return session.train()
-        except (FailedError, DivergedError) as failure:
-            if config.on_failure != "rollback" or session.rollbacks == _ROLLBACKS:
-                raise
-            _roll_back(run, session, failure)
+            run = _open(plan)
+            if jax.process_index() == 0:
+                closing.enter_context(alone(run.directory))
+        except InputError as own:
+            error = own
+        start.agree(error, None)
+        while True:
+            session = _Session(plan, run, profile=profile)
+            try:
+                return session.train()
+            except (FailedError, DivergedError) as failure:
+                if config.on_failure != "rollback" or session.rollbacks == _ROLLBACKS:
+                    raise
+                _roll_back(run, session, failure)
 
 
 def _roll_back(run: Run, session: "_Session", failure: Exception) -> None:

@@ -18,6 +18,7 @@ initial.json    of a run that began with the networks of another one: from which
 import contextlib
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,11 @@ from gan_jax.config import Config
 from gan_jax.data.sources import Description
 from gan_jax.errors import InputError
 from gan_jax.state import TrainState
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -291,6 +297,31 @@ class Run:
 def exists(directory: Path) -> bool:
     """Whether a run was started here."""
     return (directory / "config.json").is_file() and (directory / "data.json").is_file()
+
+
+@contextlib.contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Keeps other processes from training in this directory meanwhile, where it can be locked. A
+    process that dies lets go of it.
+
+    Raises:
+        InputError: one is training there.
+    """
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise InputError(f"another process is training in {directory}") from error
+    except OSError:  # a file system without locks
+        pass
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write(path: Path, text: str) -> None:

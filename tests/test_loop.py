@@ -17,7 +17,7 @@ from helpers import assert_same, largest_difference
 from PIL import Image
 
 import gan_jax
-from gan_jax import loop
+from gan_jax import loop, runs
 from gan_jax.config import Alternation, Config, Data, Network, Objective, Optimizer, to_json
 from gan_jax.errors import DivergedError, InputError
 from gan_jax.runs import Run
@@ -191,6 +191,16 @@ def test_ctrl_c_while_starting_ends_cleanly(tmp_path):
     assert "stopped" in output
     assert "Traceback" not in output
     assert ("has a checkpoint" in output) == bool(checkpoints_in(out))
+
+
+def test_a_directory_is_one_process_s_at_a_time(tmp_path):
+    config = changed(POINTS, iterations=2)
+    gan_jax.train(config, out=tmp_path)
+    more = changed(POINTS, iterations=4)
+    with runs.alone(tmp_path), pytest.raises(InputError, match="another process is training"):
+        gan_jax.train(more, out=tmp_path)
+    gan_jax.train(more, out=tmp_path)
+    assert checkpoints_in(tmp_path)[-1] == 4
 
 
 # ---- invariant 4: devices do not matter ----
