@@ -15,6 +15,7 @@ from gan_jax.cli import errors_in_one_line
 from gan_jax.config import EXTRACTORS, METRICS, Data
 from gan_jax.data import Source, load
 from gan_jax.data.held_out import hold_out
+from gan_jax.data.sources import check_splits
 from gan_jax.errors import InputError
 from gan_jax.runs import Run
 
@@ -73,7 +74,7 @@ def sample(
             figures.save(figures.scatter(samples), out)
         elif kind == "png":
             square = math.isqrt(n - 1) + 1
-            classes = opened.data.num_classes if labels is not None and label is None else 0
+            classes = len(opened.classes or ()) if label is None else 0
             figures.save(figures.sheet(samples, classes if 0 < classes <= 16 else square), out)
         else:
             for i, picture in enumerate(figures.to_uint8(samples)):
@@ -173,6 +174,7 @@ def _real(run: Run, split: str | None, data_dir: str | None) -> Source:
     """The real examples that a run trained on, or those of a split."""
     data, conditional = run.config.data, run.config.objective.conditional
     if split is not None:
+        check_splits(data.source)
         data = dataclasses.replace(data, split=split)
     source = load(data, seed=run.config.seed, conditional=conditional, data_dir=data_dir)
     return source if split is not None else hold_out(source, data.held_out)[0]

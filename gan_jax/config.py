@@ -340,6 +340,7 @@ class Config:
         for name, value in (
             ("keep_every", self.keep_every),
             ("data.resolution", self.data.resolution),
+            ("data.limit", self.data.limit),
         ):
             if value is not None:
                 _at_least(name, value, 1)

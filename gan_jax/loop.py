@@ -21,7 +21,7 @@ from gan_jax import build, diagnosis, figures, sampling, start
 from gan_jax.balance import pace
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.config import Config, essence
-from gan_jax.data import Description, Feed, Order, make_feed
+from gan_jax.data import Feed, Order, make_feed
 from gan_jax.diagnosis import Diagnosis
 from gan_jax.errors import DivergedError, FailedError, InputError
 from gan_jax.interruption import Interruption
@@ -33,7 +33,7 @@ from gan_jax.scorekeeper import Scorekeeper
 from gan_jax.signals import Measured
 from gan_jax.state import TrainState
 from gan_jax.steps import Alternation
-from gan_jax.transfer import transfer
+from gan_jax.transfer import transfer_both
 
 _TRACED = 10  # iterations
 _ROLLBACKS = 3
@@ -212,22 +212,14 @@ class _Session:
         origin = self.run.origin()
         if origin is not None:
             return origin.iteration, *Run.open(origin.directory).states(origin.iteration, self.like)
-        d, g = jax.tree.map(np.asarray, build.states(self.config, self.data))
-        if self.plan.initial is not None:
-            d, g = self._transferred(d, g)
-        return 0, d, g
-
-    def _transferred(self, d: TrainState, g: TrainState) -> tuple[TrainState, TrainState]:
+        players = jax.tree.map(np.asarray, build.states(self.config, self.data))
         initial = self.plan.initial
-        old_d, old_g = Run.open(initial.directory).states(initial.iteration)
-        d, fresh_d = transfer(d, old_d)
-        g, fresh_g = transfer(g, old_g)
-        if self.main:
-            fresh = [f"discriminator {name}" for name in fresh_d]
-            fresh += [f"generator {name}" for name in fresh_g]
-            new = f"; new: {', '.join(fresh)}" if fresh else ""
-            print(f"beginning with the networks of {initial.directory}{new}")
-        return d, g
+        if initial is not None:
+            trained = Run.open(initial.directory).states(initial.iteration)
+            players, words = transfer_both(players, trained, initial.directory)
+            if self.main:
+                print(f"beginning with the networks of {initial.directory}; {words}")
+        return 0, *players
 
     def _make_feed(self) -> Feed:
         config = self.config
@@ -386,7 +378,7 @@ class _Session:
         overwrite `g`, and fetched later."""
         if not self.main:
             return None
-        n, _ = _sheet_size(self.data, self.config.objective.conditional)
+        n, _ = _sheet_size(self.run)
         key = jax.random.fold_in(jax.random.key(self.config.seed), build.PICTURES)
         label = self.run.labels(n)
         label = None if label is None else jnp.sort(label)
@@ -477,16 +469,16 @@ class _Session:
 
     def _draw(self, samples: np.ndarray) -> np.ndarray:
         if samples.ndim == 4:
-            _, columns = _sheet_size(self.data, self.config.objective.conditional)
+            _, columns = _sheet_size(self.run)
             return figures.sheet(samples, columns)
         real = np.stack([self.source.read(i)[0] for i in range(min(2500, self.data.examples))])
         return figures.scatter(samples, real)
 
 
-def _sheet_size(data: Description, conditional: bool) -> tuple[int, int]:
+def _sheet_size(run: Run) -> tuple[int, int]:
     """How many samples to show, and in how many columns: one class a row if there are classes."""
-    if len(data.shape) == 1:
+    if len(run.data.shape) == 1:
         return 2500, 1
-    if conditional and data.num_classes is not None and data.num_classes <= 16:
-        return 10 * data.num_classes, 10
+    if run.classes is not None and len(run.classes) <= 16:
+        return 10 * len(run.classes), 10
     return 64, 8

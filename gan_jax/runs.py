@@ -230,20 +230,31 @@ class Run:
                 raise InputError(f"{self.directory} has no checkpoint {iteration}: only {kept}")
             return checkpoints.restore(iteration, *like)
 
+    @property
+    def classes(self) -> tuple[int, ...] | None:
+        """The classes it was trained on; None if it is unconditional."""
+        if not self.config.objective.conditional:
+            return None
+        return tuple(sorted(set(self.config.data.classes))) or tuple(range(self.data.num_classes))
+
     def labels(self, n: int, label: int | None = None) -> Int[Array, " n"] | None:
-        """Classes for `n` samples: `label`, or all classes in turn; None if unconditional.
+        """Classes for `n` samples: `label`, or all that it was trained on in turn; None if
+        unconditional.
 
         Raises:
             InputError: a class that does not exist, or any class for an unconditional model.
         """
-        if not self.config.objective.conditional:
+        if self.classes is None:
             if label is not None:
                 raise InputError(f"{self.directory} is unconditional: it takes no label")
             return None
-        classes = self.data.num_classes
-        if label is not None and not 0 <= label < classes:
-            raise InputError(f"label {label} is none of the classes 0 to {classes - 1}")
-        return jnp.full(n, label) if label is not None else jnp.arange(n) % classes
+        if label is None:
+            return jnp.resize(jnp.array(self.classes), n)
+        if not 0 <= label < self.data.num_classes:
+            raise InputError(
+                f"label {label} is none of the classes 0 to {self.data.num_classes - 1}"
+            )
+        return jnp.full(n, label)
 
     def sample(
         self,

@@ -15,6 +15,7 @@ from gan_jax.data.held_out import hold_out
 from gan_jax.errors import InputError
 from gan_jax.metrics import evaluation
 from gan_jax.runs import Origin, Run
+from gan_jax.transfer import transfer_both
 
 _CPU_BUDGET = 2 * 2**30
 
@@ -33,6 +34,8 @@ class Plan:
     """What a fork that has not begun begins from."""
     initial: Origin | None
     """Whose networks a run of its own begins with."""
+    taken: str | None
+    """What one that has not begun takes of these, in words."""
 
     @property
     def data(self) -> Description:
@@ -56,7 +59,7 @@ def plan(
     config.validate()
     check_devices(config)
     directory = Path(out) if out is not None else Path("runs") / config.name
-    forked, origin = None, None
+    forked, origin, taken = None, None, None
     if fork is not None:
         forked, directory = Run.open(directory), Path(fork)
         if directory.resolve() == forked.directory.resolve():
@@ -89,7 +92,11 @@ def plan(
     elif forked is not None:
         origin = Origin(str(forked.directory.resolve()), forked.latest())
         forked.states(origin.iteration, like)  # refused here, before anything is written
-    return Plan(config, directory, source, held_out, origin, initial)
+    if initial is not None and (begun is None or not begun.kept()):
+        trained = Run.open(initial.directory)
+        theirs = jax.eval_shape(lambda: build.states(trained.config, trained.data))
+        _, taken = transfer_both(like, theirs, initial.directory)
+    return Plan(config, directory, source, held_out, origin, initial, taken)
 
 
 def check_devices(config: Config) -> None:

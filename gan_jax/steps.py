@@ -90,6 +90,10 @@ def _update(
     key: Key[Array, ""],
     axis_name: str | None,
 ) -> tuple[TrainState, Metrics]:
+    real = batch.get("real")
+    if real is not None and not jnp.issubdtype(real.dtype, jnp.floating):
+        # Pictures as they are stored would be taken for numbers from 0 to 255.
+        raise ValueError(f"batch['real'] is {real.dtype}: scale pictures to floats in [−1, 1]")
     here, there = parallel.varying((state, opponent), axis_name)
     (_, aux), gradients = jax.value_and_grad(loss, has_aux=True)(
         here.params, here, there, batch, key, axis_name

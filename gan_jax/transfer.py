@@ -11,7 +11,32 @@ import numpy as np
 from flax import traverse_util
 from jaxtyping import PyTree
 
+from gan_jax.errors import InputError
 from gan_jax.state import OBJECTIVE, TrainState
+
+Players = tuple[TrainState, TrainState]
+
+
+def transfer_both(players: Players, trained: Players, where: str) -> tuple[Players, str]:
+    """Both players, `(d, g)`, with what those of the run in `where` have learned; and in words what
+    they took. Shapes are enough (`jax.eval_shape`).
+
+    Raises:
+        InputError: one of them can take nothing.
+    """
+    taken, total, fresh = [], 0, []
+    for name, here, there in zip(("discriminator", "generator"), players, trained, strict=True):
+        state, new = transfer(here, there)
+        count = len(traverse_util.flatten_dict(here.params))
+        if len(new) == count:
+            raise InputError(
+                f"nothing of {where} fits the {name}: no array has the same name and shape"
+            )
+        taken.append(state)
+        total += count
+        fresh += [f"{name} {array}" for array in new]
+    words = f"taken: {total - len(fresh)} of {total} arrays"
+    return tuple(taken), words + (f"; new: {', '.join(fresh)}" if fresh else "")
 
 
 def transfer(state: TrainState, trained: TrainState) -> tuple[TrainState, list[str]]:

@@ -108,6 +108,8 @@ def cut_short(file):
         (["--data.resolution", "12"], ["not 12", "8, 16, 32, 64, 128", "data.resolution"]),
         (["--data.resolution", "256"], ["not 256", "8, 16, 32, 64, 128", "data.resolution"]),
         (["--data.resolution", "0"], ["data.resolution", "not 0"]),
+        (["--data.limit", "-5"], ["data.limit", "not -5"]),
+        (["--data.split", "test"], ["splits", "digits has none"]),
         (["--data.source", "ring"], ["ring", "points", "mlp"]),
         (MLP, ["digits", "pictures", "dcgan"]),
         (["--generator.kind", "mlp"], ["digits", "pictures", "dcgan"]),

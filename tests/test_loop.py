@@ -19,6 +19,7 @@ from PIL import Image
 import gan_jax
 from gan_jax import loop, runs
 from gan_jax.config import Alternation, Config, Data, Network, Objective, Optimizer, to_json
+from gan_jax.data import Description
 from gan_jax.errors import DivergedError, InputError
 from gan_jax.runs import Run
 
@@ -48,6 +49,18 @@ PICTURES = dataclasses.replace(
 
 def changed(config: Config, **fields) -> Config:
     return dataclasses.replace(config, **fields)
+
+
+def test_only_classes_that_were_trained_on_are_shown(tmp_path):
+    """Of data without some of their classes, which have ten nevertheless."""
+    data = Description((8, 8, 1), 10, 100, "")
+    run = Run(tmp_path, changed(PICTURES, data=Data(classes=(8, 3))), data)
+    assert list(run.labels(5)) == [3, 8, 3, 8, 3]
+    assert list(run.labels(2, 5)) == [5, 5]
+    assert loop._sheet_size(run) == (20, 10)
+    everything = Run(tmp_path, PICTURES, data)
+    assert list(everything.labels(11)) == [*range(10), 0]
+    assert loop._sheet_size(everything) == (100, 10)
 
 
 def script(tmp_path: Path, config: Config) -> Path:

@@ -52,6 +52,22 @@ def test_no_gradient_reaches_the_opponent():
     assert_close(new.opt_state[0].mu, jax.tree.map(lambda x: 0.5 * x, own))  # b1 = ½
 
 
+def test_stored_pictures_are_no_batch():
+    """They are integers from 0 to 255."""
+    game = objective()
+    d, g = dcgans(game)
+    batch = {"real": np.zeros((8, 16, 16, 1), np.uint8)}
+    stacked = {"real": batch["real"][None]}
+    options = {"objective": game, "alternation": gan_jax.Alternation()}
+    for play in (
+        lambda: gan_jax.d_step(d, g, batch, jax.random.key(1), objective=game),
+        lambda: gan_jax.g_step(g, d, batch, jax.random.key(1), objective=game),
+        lambda: gan_jax.alternate(d, g, stacked, jax.random.key(1), **options),
+    ):
+        with pytest.raises(ValueError, match=r"batch\['real'\] is uint8: scale pictures"):
+            play()
+
+
 def test_steps_are_pure():
     game = objective(regularizers=(regularizers.WassersteinGP(),))
     d, g = mlps(game)

@@ -75,7 +75,8 @@ def test_a_run_begins_with_the_networks_of_another(trained, tmp_path, capsys):
         classes, d_optimizer=Optimizer(freeze=("down_0",)), checkpoint_every=2
     )
     result = gan_jax.train(frozen, out=tmp_path / "run", init_from=trained.directory)
-    assert f"beginning with the networks of {trained.directory}\n" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"beginning with the networks of {trained.directory}; taken: 7 of 7 arrays\n" in said
     assert_same(result.d.params["down_0"], trained.d.params["down_0"])
     assert not np.array_equal(
         result.d.params["logit"]["kernel"], trained.d.params["logit"]["kernel"]
@@ -118,3 +119,11 @@ def test_other_shapes_begin_anew(trained, tmp_path, capsys):
     gan_jax.train(conditional, out=tmp_path / "run", init_from=trained.directory)
     said = capsys.readouterr().out
     assert "; new: discriminator label/embedding, generator dense/kernel, generator label" in said
+    assert "; taken: 6 of 9 arrays; new: " in said
+
+
+def test_something_has_to_fit_both(trained, tmp_path):
+    wider = dataclasses.replace(SMALL, discriminator=Network(width=3, norm="none"))
+    with pytest.raises(InputError, match=f"nothing of {trained.directory} fits the discriminator"):
+        gan_jax.train(wider, out=tmp_path / "run", init_from=trained.directory)
+    assert not (tmp_path / "run").exists()

@@ -119,6 +119,8 @@ def load(
         source = _npz(data, Path(argument))
     else:
         raise InputError(f"unknown data.source {data.source!r}: one of {', '.join(NAMES)}")
+    if data.split != Data.split:
+        check_splits(data.source)
 
     if conditional and source.description.num_classes is None:
         raise InputError(f"a conditional model needs labels, and {data.source} has none")
@@ -129,6 +131,15 @@ def load(
         nbytes = description.examples * np.prod(description.shape) * source.dtype.itemsize
         source = read_all(source) if nbytes <= budget_bytes else source
     return _selected(source, data)
+
+
+def check_splits(source: str) -> None:
+    """
+    Raises:
+        InputError: this source has no splits.
+    """
+    if source.partition(":")[0] not in ("tfds", "stacked_mnist"):
+        raise InputError(f"only TFDS datasets have splits: {source} has none")
 
 
 def _selected(source: Source, data: Data) -> Source:

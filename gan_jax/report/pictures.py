@@ -72,8 +72,8 @@ def draw(run: Run, iteration: int, real: Float[np.ndarray, "m f"] | None = None)
     is_pictures = len(run.data.shape) == 3
     examples = run.sample(SAMPLES if is_pictures else POINTS, SEED, iteration=iteration)
     if is_pictures:
-        columns = run.data.num_classes if run.config.objective.conditional else 8
-        columns = columns if 0 < columns <= 16 else 8
+        columns = len(run.classes or range(8))
+        columns = columns if columns <= 16 else 8
         array = figures.sheet(examples[: columns * (64 // columns)], columns)
     else:
         array = figures.scatter(examples, real)
