@@ -15,9 +15,8 @@ import tyro
 
 from gan_jax import build, compilation, loop, start
 from gan_jax.config import Config, to_json
-from gan_jax.data import load
-from gan_jax.data.held_out import hold_out
 from gan_jax.errors import DivergedError, FailedError, InputError
+from gan_jax.runs import Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +99,7 @@ def _preset(
 
 
 def _say_what_next(directory: Path, launch: Launch) -> None:
-    config = launch.config
+    config, reached = launch.config, Run.open(directory).kept()[-1]
     last = max((directory / "samples").glob("*.png"), default=None)
     tool = _command("gan-jax")
     conditional = " --label 0" if config.objective.conditional else ""
@@ -116,7 +115,7 @@ what next:
   how it went       {tool} report {directory}
   more samples      {tool} sample {directory} --n 64 --seed 1{conditional} --out more.png
   between samples   {tool} interpolate {directory} --out between.png
-  train longer      the same command with --iterations {2 * config.iterations}""")
+  train longer      the same command with --iterations {2 * reached}""")
 
 
 def _command(name: str) -> str:
@@ -129,28 +128,29 @@ def _command(name: str) -> str:
 
 def _dry_run(launch: Launch) -> None:
     config = launch.config
-    config.validate()
-    start.check_devices(config)
-    source = load(
-        config.data,
-        seed=config.seed,
-        conditional=config.objective.conditional,
+    plan = start.plan(
+        config,
+        out=launch.out,
+        fork=launch.fork,
+        init_from=launch.init_from,
         data_dir=launch.data_dir,
         skip_bad_images=launch.skip_bad_images,
-        budget_bytes=0,
+        decode=False,
     )
-    data = hold_out(source, config.data.held_out)[0].description
-    start.check_data(config, data)
+    data = plan.data
+    held_out = plan.held_out.description.examples if plan.held_out else 0
     d, g = jax.eval_shape(lambda: build.states(config, data))
     print(to_json(config), end="")
     shape = "×".join(map(str, data.shape))
     print(
         f"data: {data.examples:,} examples of {shape}, {data.num_classes or 'no'} classes; "
-        f"{source.description.examples - data.examples:,} more held out"
+        f"{held_out:,} more held out"
     )
     for name, state in (("generator", g), ("discriminator", d)):
         size = sum(math.prod(x.shape) for x in jax.tree.leaves(state.params))
         print(f"{name}: {size:,} parameters in {', '.join(sorted(state.params))}")
+    if plan.initial is not None and plan.taken is not None:
+        print(f"networks of {plan.initial.directory}: {plan.taken}")
 
 
 def _join_processes(launch: Launch) -> None:

@@ -47,7 +47,8 @@ def sample(
         seed: Which ones: the same seed gives the same samples.
         label: Class of all of them, for a conditional model. By default all classes in turn.
         checkpoint: Its iteration, or latest, or best.
-        truncation: Of a StyleGAN2's styles: below 1, less variety of higher quality.
+        truncation: Of a StyleGAN2's styles: from 1, none, to 0, all alike; between them, less
+            variety of higher quality.
         out: Where to write: a PNG file with all of them side by side, an .npz file with the arrays
             `images` (or `points`) and `labels`, or a folder of one PNG each. Default: samples.png.
         format: png, npz or folder, if the name does not tell.
@@ -228,7 +229,8 @@ def train(
     from gan_jax.metrics import classifier
 
     compilation.keep_compiled()
-    source = hold_out(load(data, conditional=True, data_dir=data_dir), data.held_out)[0]
+    source = load(data, conditional=True, labels_for="a classifier", data_dir=data_dir)
+    source = hold_out(source, data.held_out)[0]
     _, accuracy = classifier.for_source(source)
     print(
         f"{data.source}: {accuracy:.2%} of {classifier.tested(source):,} pictures that it was not "

@@ -47,7 +47,14 @@ METRICS = (
 
 
 def _numbers(pairs: list[str]) -> dict[str, float]:
-    return {name: float(value) for name, _, value in (pair.partition("=") for pair in pairs)}
+    numbers = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        try:
+            numbers[name] = float(value)
+        except ValueError as error:
+            raise ValueError(f"{pair} is not NAME=NUMBER") from error
+    return numbers
 
 
 Numbers = Annotated[

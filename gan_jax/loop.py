@@ -242,7 +242,7 @@ class _Session:
         kept = self.plan.held_out
         others = f" ({kept.description.examples:,} more held out)" if kept else ""
         self.log.say(
-            f"{self.config.name}: {data.examples:,} examples of {shape}{others} on "
+            f"{self.config.data.source}: {data.examples:,} examples of {shape}{others} on "
             f"{jax.device_count()} {jax.default_backend().upper()} device(s), in {directory}"
         )
         if self.source.skipped:

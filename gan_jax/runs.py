@@ -114,7 +114,11 @@ class Run:
         Raises:
             InputError: the directory cannot be written.
         """
+        run = cls(directory, settings, data)
         try:
+            if not run.begun():  # the best of one that failed before its first checkpoint
+                (directory / "best.json").unlink(missing_ok=True)
+                shutil.rmtree(directory / "best", ignore_errors=True)
             directory.mkdir(parents=True, exist_ok=True)
             if origin is not None:
                 write(directory / "fork.json", config.to_json(origin))
@@ -128,7 +132,12 @@ class Run:
             write(directory / "data.json", config.to_json(data))
         except OSError as error:
             raise InputError(f"cannot write to {directory}: {error.strerror}") from error
-        return cls(directory, settings, data)
+        return run
+
+    def begun(self) -> bool:
+        """Whether there is something to go on from: a checkpoint here, one that it began from, or
+        the record of going back to the beginning."""
+        return bool(self.kept() or self.origin() or self.initial() or self.rollbacks())
 
     def origin(self) -> Origin | None:
         """What it was forked from, if it was."""
@@ -267,13 +276,16 @@ class Run:
         """`n` samples from the generator's moving average: pictures in [−1, 1], or points.
 
         A conditional model takes `label`, or all classes in turn. `truncation` draws a StyleGAN2's
-        styles towards their mean, all the way at 0.
+        styles towards their mean, all the way at 0; above 1, away from it.
 
         Raises:
-            InputError: a class that does not exist, or truncation of another kind of network.
+            InputError: a class that does not exist, truncation below 0 or of another kind of
+                network.
         """
         if truncation is not None and self.config.generator.kind != "stylegan2":
             raise InputError(f"truncation is for stylegan2, not {self.config.generator.kind}")
+        if truncation is not None and truncation < 0:
+            raise InputError(f"truncation is at least 0, not {truncation}")
         labels = self.labels(n, label)
         _, g = self.states(iteration)
         latent_dim = self.config.objective.latent_dim

@@ -40,8 +40,8 @@ class Scorekeeper:
             self._lines.write(iteration, conventions=conventions, scores=values)
             for name, value in values.items():
                 self._log.scalar(f"{name}[{conventions}]", iteration, value)
-        wanted = self._run.config.evaluation.best
-        score = next((s for s in scores if s.name == wanted), scores[0])
+        wanted = (self._run.config.evaluation.best or scores[0].name).lower()
+        score = next(score for score in scores if score.name.lower() == wanted)
         self._log.say(f"iteration {iteration:,}: {score}")
         best = self._best
         comparable = best is not None and best.name == score.name

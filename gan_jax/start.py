@@ -50,8 +50,10 @@ def plan(
     init_from: str | Path | None,
     data_dir: str | None,
     skip_bad_images: bool,
+    decode: bool = True,
 ) -> Plan:
-    """Looks at all that a run depends on. The arguments are those of `gan_jax.train`.
+    """Looks at all that a run depends on. The arguments are those of `gan_jax.train`; without
+    `decode`, pictures are not read whole, which is quick.
 
     Raises:
         InputError: something has to change.
@@ -67,6 +69,8 @@ def plan(
     if fork is not None and init_from is not None:
         raise InputError("a fork goes on with its own networks: give --fork or --init-from")
     begun = Run.open(directory) if runs.exists(directory) else None
+    if begun is not None and not begun.begun():
+        begun = None  # it failed before its first checkpoint, and is in nobody's way
     initial = _initial(begun, init_from)
     if begun is not None:
         _check_resumable(begun, config)
@@ -77,7 +81,7 @@ def plan(
         conditional=config.objective.conditional,
         data_dir=data_dir,
         skip_bad_images=skip_bad_images,
-        budget_bytes=_budget(config),
+        budget_bytes=_budget(config) if decode else 0,
     )
     source, held_out = hold_out(source, config.data.held_out)
     data = source.description
@@ -137,10 +141,12 @@ def check_evaluation(config: Config, data: Description) -> None:
     """
     settings = config.evaluation
     if settings.extractor == "classifier" and (len(data.shape) != 3 or data.num_classes is None):
-        raise InputError("the extractor classifier needs pictures with labels")
+        raise InputError(
+            "the extractor classifier needs pictures with labels: set --evaluation.extractor pixels"
+        )
     metrics = evaluation.check(config, data, settings.metrics, settings.extractor)
     names = evaluation.score_names(metrics)
-    if settings.best is not None and settings.best not in names:
+    if settings.best is not None and settings.best.lower() not in map(str.lower, names):
         raise InputError(
             f"evaluation.best {settings.best!r} is none of the scores: {', '.join(names)}"
         )

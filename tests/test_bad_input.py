@@ -12,7 +12,10 @@ from PIL import Image
 
 from gan_jax import cli, commands, config
 from gan_jax.config import Config, Network, Objective
+from gan_jax.data import Description
+from gan_jax.errors import InputError
 from gan_jax.losses import LOSSES
+from gan_jax.runs import Run
 
 PICTURES = Config(
     name="tiny",
@@ -22,6 +25,7 @@ PICTURES = Config(
     generator=Network(width=4, norm="none"),
     discriminator=Network(width=4),
 )
+DIGITS = Description((8, 8, 1), 10, 1797, "")
 MLP = ["--generator.kind", "mlp", "--discriminator.kind", "mlp"]
 
 
@@ -155,6 +159,36 @@ def test_settings(assert_refused, flags, says):
 
 
 @pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--d-optimizer.freeze", "down_7"], ["down_7", "down_0", "logit"]),
+        (
+            [
+                *("--generator.kind", "stylegan2", "--discriminator.kind", "stylegan2"),
+                *("--data.resolution", "7"),
+            ],
+            ["7"],
+        ),
+        (["--evaluation.best", "fit"], ["'fit'", "FID"]),
+        (
+            ["--data.source", "ring", *MLP, "--evaluation.extractor", "classifier"],
+            ["pictures with labels", "--evaluation.extractor pixels"],
+        ),
+        (["--init-from", "nowhere"], ["nowhere", "holds no run"]),
+    ],
+    ids=lambda value: " ".join(value)[:50],
+)
+def test_a_dry_run_refuses_what_a_run_refuses(assert_refused, flags, says):
+    assert_refused(*flags, says=says)
+    assert_refused("--dry-run", *flags, says=says)
+
+
+def test_named_numbers(experiment, tmp_path):
+    _, _, err = experiment("--out", tmp_path / "out", "--d-optimizer.options", "b1:0")
+    assert "b1:0 is not NAME=NUMBER" in err
+
+
+@pytest.mark.parametrize(
     "flags",
     [
         ["--no-such-flag", "1"],
@@ -218,7 +252,7 @@ def test_skipped_images_are_counted_in_memory(experiment, folder, tmp_path):
         "--data.source", f"folder:{folder}", "--skip-bad-images", "--out", tmp_path / "out"
     )
     assert (code, err) == (0, "")
-    assert "13 examples of 8×8×3 (1 more held out)" in out
+    assert f"folder:{folder}: 13 examples of 8×8×3 (1 more held out)" in out
     assert "skipped 2 images" in out
     assert (tmp_path / "out" / "samples" / "0000001.png").is_file()
 
@@ -264,7 +298,8 @@ def test_pictures_that_are_not_square(assert_refused, tmp_path):
 
 def test_classes_need_subfolders(assert_refused, folder):
     flags = ["--data.source", f"folder:{folder}", "--objective.conditional"]
-    assert_refused(*flags, says=["subfolders", folder / "00.png"])
+    says = ["a conditional model", "subfolders", folder / "00.png", "--objective.no-conditional"]
+    assert_refused(*flags, says=says)
     (folder / "a").mkdir()
     (folder / "03.png").rename(folder / "a" / "03.png")
     assert_refused(*flags, says=["subfolders", folder / "00.png"])
@@ -352,7 +387,7 @@ def test_npz_pictures_that_are_not_square(assert_refused, tmp_path):
 def test_conditional_without_labels(assert_refused, tmp_path):
     path = arrays(tmp_path / "a.npz", images=IMAGES)
     flags = ["--data.source", f"npz:{path}", "--objective.conditional"]
-    assert_refused(*flags, says=["labels", path])
+    assert_refused(*flags, says=["labels", path, "--objective.no-conditional"])
 
 
 # ---- where it is kept ----
@@ -415,6 +450,25 @@ def test_a_run_whose_data_changed_is_not_touched(assert_refused, run, tmp_path, 
         source.write_bytes(kept)
 
 
+def test_a_run_that_never_began_is_in_nobodys_way(experiment, run):
+    path, flags = run
+    shutil.rmtree(path / "checkpoints")
+    (path / "best.json").write_text("{}")  # of an evaluation before the first checkpoint
+    code, _, err = experiment("--out", path, *flags, "--seed", "1")
+    assert (code, err) == (0, "")
+    assert Run.open(path).config.seed == 1
+    assert Run.open(path).kept() == [1]
+    assert not (path / "best.json").exists()
+
+
+def test_a_dry_run_says_what_is_taken_from_another(experiment, run, tmp_path):
+    path, flags = run
+    code, out, _ = experiment("--dry-run", "--init-from", path, *flags, "--out", tmp_path / "new")
+    assert code == 0
+    assert f"networks of {path}: taken: " in out
+    assert not (tmp_path / "new").exists()
+
+
 def test_fork_of_nothing(assert_refused, tmp_path):
     flags = ["--out", tmp_path / "none", "--fork", tmp_path / "new"]
     assert_refused(*flags, says=[tmp_path / "none", "holds no run"])
@@ -447,6 +501,20 @@ def assert_gan_jax_refuses(command, tmp_path, *flags, says):
     before = snapshot(tmp_path)
     assert_one_line(command(commands.main, *flags), *says)
     assert snapshot(tmp_path) == before
+
+
+def test_a_classifier_needs_subfolders(command, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = ["features", "train", "--data.source", f"folder:{folder}"]
+    result = command(commands.main, *flags)
+    assert_one_line(result, "a classifier takes its classes from subfolders", folder / "00.png")
+    assert "objective" not in result[2]
+
+
+def test_truncation_below_nothing(tmp_path):
+    styled = Run(tmp_path, Config(generator=Network(kind="stylegan2")), DIGITS)
+    with pytest.raises(InputError, match="truncation is at least 0, not -1"):
+        styled.sample(1, truncation=-1)
 
 
 @pytest.mark.parametrize("verb", ["sample", "interpolate"])

@@ -38,7 +38,7 @@ def digits(tmp_path_factory):
         objective=Objective(latent_dim=4, conditional=True),
         generator=Network(width=2),
         discriminator=Network(width=2),
-        evaluation=Evaluation(every=2, samples=100),
+        evaluation=Evaluation(every=2, samples=100, best="Recall"),
     )
     out = tmp_path_factory.mktemp("digits")
     gan_jax.train(config, out=out)
@@ -47,9 +47,9 @@ def digits(tmp_path_factory):
 
 def test_evaluate_is_what_was_scored_in_training(digits, gan_jax_command):
     best = Run.open(digits).best()
-    assert best.iteration == 2
+    assert (best.iteration, best.name) == (2, "recall")
     out, _ = gan_jax_command("evaluate", digits, "--checkpoint", "best", "--n", 100)
-    assert f"FID[{best.conventions}] {best.value:.4g}" in out.splitlines()
+    assert f"recall[{best.conventions}] {best.value:.4g}" in out.splitlines()
     assert [line.partition("[")[0] for line in out.splitlines()] == [
         "FID", "precision", "recall",
     ]  # fmt: skip

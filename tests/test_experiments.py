@@ -223,6 +223,7 @@ def test_a_finished_run_says_so(digits, command):
     before = Run.open(digits).states()[0].step
     output = command(DIGITS, "--out", digits, *SMALL)
     assert "trained for" in output
+    assert f"--iterations {2 * before}\n" in output
     assert Run.open(digits).states()[0].step == before
 
 

@@ -26,6 +26,7 @@ NAMES = ("digits", *MIXTURES, "stacked_mnist", "tfds:NAME", "folder:PATH", "npz:
 MIXTURE_POINTS = 100_000
 STACKS = 128_000
 
+_MODEL = "a conditional model"
 _DATA_STREAM = 0x6D6978  # apart from the stream that trains on these points
 
 
@@ -94,11 +95,14 @@ def load(
     *,
     seed: int = 0,
     conditional: bool = False,
+    labels_for: str = _MODEL,
     data_dir: str | None = None,
     skip_bad_images: bool = False,
     budget_bytes: float = 2 * 2**30,
 ) -> Source:
     """The source that `data` names; as `Examples` if it takes no more than `budget_bytes`.
+
+    If `conditional`, it needs labels; `labels_for` says in messages what needs them.
 
     Raises:
         InputError: an unknown source, one that is missing or empty, labels that are missing, or
@@ -114,7 +118,7 @@ def load(
     elif name == "tfds" and argument:
         source = _tfds(data, argument, data_dir)
     elif name == "folder" and argument:
-        source = _folder(data, Path(argument), conditional, skip_bad_images)
+        source = _folder(data, Path(argument), conditional, labels_for, skip_bad_images)
     elif name == "npz" and argument:
         source = _npz(data, Path(argument))
     else:
@@ -123,7 +127,7 @@ def load(
         check_splits(data.source)
 
     if conditional and source.description.num_classes is None:
-        raise InputError(f"a conditional model needs labels, and {data.source} has none")
+        raise InputError(f"{labels_for} needs labels, and {data.source} has none{_or(labels_for)}")
     if isinstance(source, Lazy):
         if skip_bad_images:
             source = _without_bad_ones(source)
@@ -131,6 +135,12 @@ def load(
         nbytes = description.examples * np.prod(description.shape) * source.dtype.itemsize
         source = read_all(source) if nbytes <= budget_bytes else source
     return _selected(source, data)
+
+
+def _or(labels_for: str) -> str:
+    """What else can be done without labels."""
+    unconditional = ", or train without classes: --objective.no-conditional"
+    return unconditional if labels_for == _MODEL else ""
 
 
 def check_splits(source: str) -> None:
@@ -394,7 +404,9 @@ def _tfds(data: Data, name: str, data_dir: str | None) -> Source:
     return _lazy(data, read, len(records), num_classes, fingerprint, version, False)
 
 
-def _folder(data: Data, path: Path, conditional: bool, skip_bad_images: bool) -> Source:
+def _folder(
+    data: Data, path: Path, conditional: bool, labels_for: str, skip_bad_images: bool
+) -> Source:
     if not path.is_dir():
         raise InputError(f"there is no folder {path}")
     files = sorted(f for f in path.rglob("*") if f.suffix.lower() in pictures.SUFFIXES)
@@ -406,8 +418,8 @@ def _folder(data: Data, path: Path, conditional: bool, skip_bad_images: bool) ->
         loose = next((f for f in files if f.parent == path), None)
         if loose is not None or not classes:
             raise InputError(
-                f"a conditional model takes its classes from subfolders, and {loose or path} is in "
-                "none"
+                f"{labels_for} takes its classes from subfolders, and {loose or path} is in none"
+                f"{_or(labels_for)}"
             )
 
     channels = data.channels or _common_channels(files, skip_bad_images)
