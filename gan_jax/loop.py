@@ -101,9 +101,9 @@ def train(
     start.agree(error, plan)
     with contextlib.ExitStack() as closing:
         try:
-            run = _open(plan)
             if jax.process_index() == 0:
-                closing.enter_context(alone(run.directory))
+                closing.enter_context(alone(plan.directory))
+            run = _open(plan)
         except InputError as own:
             error = own
         start.agree(error, None)

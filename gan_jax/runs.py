@@ -328,8 +328,12 @@ def alone(directory: Path) -> Iterator[None]:
     process that dies lets go of it.
 
     Raises:
-        InputError: one is training there.
+        InputError: one is training there, or the directory cannot be made.
     """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {directory}: {error.strerror}") from error
     if fcntl is None:
         yield
         return
