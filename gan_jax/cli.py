@@ -6,10 +6,12 @@ import dataclasses
 import math
 import shutil
 import sys
+import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
+import docstring_parser
 import jax
 import tyro
 
@@ -46,6 +48,28 @@ class Launch:
     """Which of them this is, from 0, with HOST:PORT."""
 
 
+FLAGS = tyro.constructors.ConstructorRegistry()
+
+
+@FLAGS.struct_rule
+def _in_one_line(info: tyro.constructors.StructTypeInfo):
+    """Settings with their docstrings, whose line breaks tyro would leave among its own."""
+    if not (dataclasses.is_dataclass(info.default) and info.type.__module__.startswith("gan_jax.")):
+        return None
+    described = docstring_parser.parse_from_object(info.type).params
+    texts = {field.arg_name: " ".join((field.description or "").split()) for field in described}
+    kinds = typing.get_type_hints(info.type, include_extras=True)
+    return tyro.constructors.StructConstructorSpec(
+        info.type,
+        tuple(
+            tyro.constructors.StructFieldSpec(
+                name, kind, getattr(info.default, name), texts.get(name)
+            )
+            for name, kind in kinds.items()
+        ),
+    )
+
+
 def experiment(config: Config | Mapping[str, Config], description: str) -> None:
     """The whole of an experiment file: flags over `config`, then training. Of several, by name, the
     flag `--preset` chooses one; the first is the default.
@@ -57,7 +81,13 @@ def experiment(config: Config | Mapping[str, Config], description: str) -> None:
         arguments = sys.argv[1:]
         if isinstance(config, Mapping):
             config, arguments, description = _preset(config, arguments, description)
-        launch = tyro.cli(Launch, default=Launch(config), args=arguments, description=description)
+        launch = tyro.cli(
+            Launch,
+            default=Launch(config),
+            args=arguments,
+            description=description,
+            registry=FLAGS,
+        )
         if launch.dry_run:
             _dry_run(launch)
             return

@@ -11,7 +11,7 @@ import numpy as np
 import tyro
 
 from gan_jax import compilation, figures
-from gan_jax.cli import errors_in_one_line
+from gan_jax.cli import FLAGS, errors_in_one_line
 from gan_jax.config import EXTRACTORS, METRICS, Data
 from gan_jax.data import Source, load
 from gan_jax.data.held_out import hold_out
@@ -183,7 +183,11 @@ def _real(run: Run, split: str | None, data_dir: str | None) -> Source:
 
 @app.command
 def report(
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+    runs: Annotated[
+        tuple[Path, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="RUN", help_behavior_hint="(one at least)"),
+    ],
     out: Path | None = None,
     data_dir: str | None = None,
 ) -> None:
@@ -270,7 +274,7 @@ def _writing(out: Path) -> Iterator[None]:
 
 def main() -> None:
     """Entry point of `gan-jax`."""
-    with errors_in_one_line():
+    with errors_in_one_line(), FLAGS:
         app.cli(
             prog="gan-jax",
             description="What to do with a trained GAN. Runs are made by experiments/*.py.",

@@ -81,7 +81,7 @@ class Data:
     resolution: int | None = None
     """Side of the square pictures in pixels. None: as they are, if square and all equal."""
     fit: str = "crop"
-    """How they get it. crop: scale the shorter side, cut the centre. pad: only black around."""
+    """How pictures get there. crop: scale the shorter side, cut the centre. pad: black around."""
     channels: int | None = None
     """1 to make every picture grey, 3 to make it RGB. None: as they are, if they agree."""
     flip: bool = False
@@ -111,17 +111,18 @@ class Network:
     widths: tuple[int, ...] = ()
     """Channels from 4×4 up to the full resolution (r3gan)."""
     groups: tuple[int, ...] = ()
-    """Groups of the 3×3 convolutions, likewise (r3gan). None given: of 16 channels each."""
+    """Groups of the 3×3 convolutions, from 4×4 up (r3gan). None given: of 16 channels each."""
     depth: int = 3
     """Hidden layers (mlp); layers of the mapping network (stylegan2)."""
     norm: str = "none"
     """batch, spectral or none (dcgan, resnet)."""
     residual: bool = True
-    """Residual blocks in the discriminator (stylegan2)."""
+    """Residual blocks (stylegan2's discriminator)."""
     minibatch_std: int = 4
-    """Examples that the discriminator compares with each other (stylegan2)."""
+    """Examples that are compared with each other (stylegan2's discriminator)."""
     style_mixing: float = 0.0
-    """Probability that a picture takes its finer styles from a second latent (stylegan2)."""
+    """Probability that a picture takes its finer styles from a second latent (stylegan2's
+    generator)."""
     dtype: str = "float32"
     """What it computes in: float32 or bfloat16. Parameters are always float32."""
 
@@ -148,8 +149,8 @@ class Objective:
     dragan: float = 0.0
     """λ of the DRAGAN penalty."""
     lazy: int = 1
-    """Apply these gradient penalties in every so manieth update only, that much stronger, and
-    correct Adam for it."""
+    """Apply r1, r2, wgan_gp and dragan only in every Nth update, N times as strong, and correct
+    Adam for it."""
     lecam: float = 0.0
     """λ of the LeCam regulariser: keeps logits near the other kind's moving average."""
     bcr: float = 0.0
@@ -173,6 +174,7 @@ class Optimizer:
     name: str = "adam"
     """Any optimiser of optax that takes a learning rate: adam, rmsprop, sgd, lion, …"""
     learning_rate: float = 2e-4
+    """At the start (see annealing)."""
     options: Numbers = field(default_factory=lambda: {"b1": 0.5, "b2": 0.999})
     """Further arguments of that optimiser. Giving some replaces all."""
     clip_gradients: float | None = None
@@ -197,12 +199,12 @@ class Augmentation:
     probability: float = 1.0
     """Of each transformation."""
     weights: Numbers = field(default_factory=dict)
-    """That probability is multiplied by these, by category (ada): color=0.5."""
+    """The probability is multiplied by these, by category (ada): color=0.5."""
     target: float | None = None
     """Let the probability follow the discriminator instead (ADA): up while the mean sign of its
     logits for real examples is above this, 0.6 in the paper, else down."""
     images: float = 500_000
-    """In which that probability can rise from 0 to 1."""
+    """With a target: in how many images the probability can rise from 0 to 1."""
     noise: float = 0.0
     """Standard deviation of instance noise, added after that."""
 
@@ -213,21 +215,21 @@ class Annealing:
     run has seen, all else by those that the network under training has."""
 
     images: float = 0
-    """Over how many. 0: nothing changes."""
+    """Over how many images. 0: nothing changes."""
     shape: str = "cosine"
     """cosine or linear."""
     learning_rate: float = 1.0
     """Learning rates end at this times their setting."""
     penalties: float = 1.0
-    """So do the weights of r1, r2, wgan_gp and dragan."""
+    """The weights of r1, r2, wgan_gp and dragan end at this times their setting."""
     noise: float = 1.0
-    """So does instance noise."""
+    """Instance noise ends at this times its setting."""
     b2: float | None = None
     """Adam's b2 ends here."""
     half_life: float = 1.0
     """The average's half-life begins at this times its setting."""
     augmentation: float = 1.0
-    """So does the augmentation's probability."""
+    """The augmentation's probability begins at this times its setting."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,8 @@ class Evaluation:
     samples: int = 2000
     """Generated examples that are scored."""
     best: str | None = None
-    """Keep the best checkpoint by this score. None: by the first."""
+    """Keep the best checkpoint by this score, named as it is printed: FID, recall, high quality, …
+    None: by the first."""
 
 
 @dataclass(frozen=True)

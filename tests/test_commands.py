@@ -107,6 +107,11 @@ def test_report_in_one_command(digits, gan_jax_command):
     assert "digits" in (digits / "report.html").read_text()
 
 
+def test_help_of_a_report(gan_jax_command):
+    out, _ = gan_jax_command("report", "--help")
+    assert "(one at least)" in out
+
+
 def test_report_of_no_run(gan_jax_command):
     _, error = gan_jax_command("report", "/nowhere")
     assert "holds no run" in error

@@ -135,7 +135,8 @@ def test_sizes_are_those_of_the_networks(command, tmp_path):
     assert "discriminator: 27 parameters" in output
 
 
-def test_help_names_every_flag(command, capsys):
+def test_help_names_every_flag(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     with pytest.raises(SystemExit) as end:
         command(DIGITS, "--help")
     assert end.value.code == 0
@@ -145,6 +146,8 @@ def test_help_names_every_flag(command, capsys):
     for flag in ("objective.loss", "alternation.d-steps", "d-optimizer.learning-rate"):
         assert f"--{flag}" in text
     assert "relativistic_average" in text
+    # Not broken where the source is.
+    assert "│       go on from there at half the learning rates. (default: warn)" in text
 
 
 def test_an_optimisers_options_are_named_numbers(command):
