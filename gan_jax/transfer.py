@@ -27,13 +27,14 @@ def transfer_both(players: Players, trained: Players, where: str) -> tuple[Playe
     taken, total, fresh = [], 0, []
     for name, here, there in zip(("discriminator", "generator"), players, trained, strict=True):
         state, new = transfer(here, there)
-        count = len(traverse_util.flatten_dict(here.params))
-        if len(new) == count:
+        arrays = traverse_util.flatten_dict(here.params, sep="/")
+        # A bias of one number fits everywhere.
+        if {array for array, value in arrays.items() if np.ndim(value) > 1} <= set(new):
             raise InputError(
-                f"nothing of {where} fits the {name}: no array has the same name and shape"
+                f"nothing of {where} fits the {name}: no kernel has the same name and shape"
             )
         taken.append(state)
-        total += count
+        total += len(arrays)
         fresh += [f"{name} {array}" for array in new]
     words = f"taken: {total - len(fresh)} of {total} arrays"
     return tuple(taken), words + (f"; new: {', '.join(fresh)}" if fresh else "")
