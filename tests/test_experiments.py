@@ -146,8 +146,11 @@ def test_help_names_every_flag(command, capsys, monkeypatch):
     for flag in ("objective.loss", "alternation.d-steps", "d-optimizer.learning-rate"):
         assert f"--{flag}" in text
     assert "relativistic_average" in text
-    # Not broken where the source is.
-    assert "│       go on from there at half the learning rates. (default: warn)" in text
+    # In two lines: not broken where the source is, too.
+    lines = [line.strip("│ ") for line in text.splitlines()]
+    start = next(i for i, line in enumerate(lines) if line.startswith("--on-failure"))
+    assert lines[start + 2].endswith("at half the learning rates. (default: warn)")
+    assert lines[start + 3].startswith("--")
 
 
 def test_an_optimisers_options_are_named_numbers(command):
