@@ -58,17 +58,10 @@ def reproduce_recipes(dataset: str, record: Record) -> str:
 
 
 def run(
-    record: Record,
-    key: str,
-    config: Config,
-    metrics: Sequence[str],
-    samples: int = SAMPLES,
-    *,
-    of: str | None = None,
+    record: Record, key: str, config: Config, metrics: Sequence[str], samples: int = SAMPLES
 ) -> dict:
-    """Trains, going on where it was interrupted or where the run `of` another row ended, and scores
-    the last generator."""
-    directory = record.runs / (of or key).replace(" ", "_")
+    """Trains, going on where it was interrupted, and scores the last generator."""
+    directory = record.runs / key.replace(" ", "_")
     config = dataclasses.replace(config, name=key)
     result = train(config, out=directory)
     run = Run.open(directory)
