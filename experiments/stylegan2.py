@@ -3,8 +3,10 @@
     python experiments/stylegan2.py --data-dir DIR                        (CIFAR-10 as published)
     python experiments/stylegan2.py --preset mnist-narrow --data-dir DIR
 
-The first preset is for accelerators, where it has not been run by this project; the narrow ones are
-for 2 CPU cores, where they take about 10 and 20 minutes; they have not been run whole yet.
+The first preset is for accelerators, where it has not been run by this project; the narrow ones
+take about ten minutes of one CPU core. Measured there (seed 0): MNIST, FID[mnist-cnn, train,
+50k/10k] of 1018 after 121,600 images, the beginnings of digits; CIFAR-10, FID[cifar10-cnn, train,
+50k/10k] of 59.6 after 102,400, blurred scenes.
 
 Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020, and "Training
 Generative Adversarial Networks with Limited Data", 2020, whose settings for CIFAR-10 have neither
