@@ -355,6 +355,8 @@ class Config:
             if value is not None:
                 _at_least(name, value, 1)
         _at_least("average.half_life", self.average.half_life, 0)
+        if self.average.ramp_up is not None and self.average.ramp_up <= 0:
+            raise InputError(f"average.ramp_up is above 0 or None, not {self.average.ramp_up}")
         _at_least("iterations", self.iterations, 1)
         _at_least("seed", self.seed, 0)
         if self.seed >= 2**32:
@@ -443,8 +445,6 @@ class Config:
             _known("augmentation.weights", category, augmentation.categories or ADA().categories)
             _at_least(f"augmentation.weights.{category}", weight, 0)
         _at_least("augmentation.noise", augmentation.noise, 0)
-        if self.average.ramp_up is not None and self.average.ramp_up <= 0:
-            raise InputError(f"average.ramp_up is above 0 or None, not {self.average.ramp_up}")
         if augmentation.images <= 0:
             raise InputError(f"augmentation.images is above 0, not {augmentation.images}")
         if not 0 <= augmentation.probability <= 1:
