@@ -18,11 +18,15 @@ out at 32 pixels.
 import dataclasses
 
 from gan_jax import cli
-from gan_jax.config import Average, Config, Data, Evaluation, Network, Objective, Optimizer
+from gan_jax.config import Average, Evaluation, Optimizer
+from gan_jax.data import Data
+from gan_jax.networks import biggan
 from gan_jax.steps import Alternation
+from gan_jax.tasks.generation import Config, Objective
 
 ADAM = Optimizer(learning_rate=2e-4, options={"b1": 0.0, "b2": 0.999})
-NETWORK = Network(kind="biggan", width=64)
+GENERATOR = biggan.GeneratorSection(width=64)
+DISCRIMINATOR = biggan.DiscriminatorSection(width=64)
 
 CIFAR10 = Config(
     name="biggan-cifar10",
@@ -31,8 +35,8 @@ CIFAR10 = Config(
     data=Data(source="tfds:cifar10"),
     objective=Objective(loss="hinge", latent_dim=128, conditional=True),
     alternation=Alternation(d_steps=4),
-    generator=NETWORK,
-    discriminator=NETWORK,
+    generator=GENERATOR,
+    discriminator=DISCRIMINATOR,
     g_optimizer=dataclasses.replace(ADAM, orthogonal=1e-4),
     d_optimizer=ADAM,
     average=Average(half_life=350_000),
@@ -46,7 +50,6 @@ CIFAR10 = Config(
 def narrow(name: str, data: Data, width: int, iterations: int) -> Config:
     """The same recipe at a width and length for CPU cores, with one discriminator update for each
     of the generator's, and a discriminator that learns twice as fast instead."""
-    network = dataclasses.replace(NETWORK, width=width)
     return dataclasses.replace(
         CIFAR10,
         name=name,
@@ -54,8 +57,8 @@ def narrow(name: str, data: Data, width: int, iterations: int) -> Config:
         batch_size=64,
         data=data,
         alternation=Alternation(),
-        generator=network,
-        discriminator=network,
+        generator=dataclasses.replace(GENERATOR, width=width),
+        discriminator=dataclasses.replace(DISCRIMINATOR, width=width),
         d_optimizer=dataclasses.replace(ADAM, learning_rate=4e-4),
         average=Average(half_life=iterations * 64 / 40),
         evaluation=Evaluation(every=1000, extractor="classifier"),

@@ -12,7 +12,10 @@ by TFDS; the README says how to prepare it.
 """
 
 from gan_jax import cli
-from gan_jax.config import Config, Data, Evaluation, Network, Objective, Optimizer
+from gan_jax.config import Evaluation, Optimizer
+from gan_jax.data import Data
+from gan_jax.networks import dcgan
+from gan_jax.tasks.generation import Config, Objective
 
 ADAM = Optimizer(learning_rate=5e-4, options={"b1": 0.0, "b2": 0.99})
 
@@ -21,9 +24,11 @@ CONFIG = Config(
     iterations=50_000,
     batch_size=64,
     data=Data(source="tfds:cifar10", flip=True),
-    objective=Objective(loss="relativistic_pairing", r1=0.1, r2=0.1, latent_dim=128),
-    generator=Network(width=64, norm="batch"),
-    discriminator=Network(width=64),
+    objective=Objective(
+        loss="relativistic_pairing", latent_dim=128, penalties={"r1": 0.1, "r2": 0.1}
+    ),
+    generator=dcgan.GeneratorSection(width=64),
+    discriminator=dcgan.DiscriminatorSection(width=64),
     g_optimizer=ADAM,
     d_optimizer=ADAM,
     evaluation=Evaluation(every=5000),

@@ -15,10 +15,14 @@ GANs", 2016.
 import dataclasses
 
 from gan_jax import cli
-from gan_jax.config import Average, Config, Data, Evaluation, Network, Objective, Optimizer
+from gan_jax.config import Average, Evaluation, Optimizer
+from gan_jax.data import Data
+from gan_jax.networks import dcgan
+from gan_jax.tasks.generation import Config, Objective
 
 ADAM = Optimizer(learning_rate=2e-4, options={"b1": 0.5, "b2": 0.999})
-NETWORK = Network(kind="dcgan", width=64, norm="batch")
+GENERATOR = dcgan.GeneratorSection(width=64)
+DISCRIMINATOR = dcgan.DiscriminatorSection(width=64, norm="batch")
 
 CIFAR10 = Config(
     name="dcgan-cifar10",
@@ -26,8 +30,8 @@ CIFAR10 = Config(
     batch_size=128,
     data=Data(source="tfds:cifar10"),
     objective=Objective(loss="non_saturating", latent_dim=100),
-    generator=NETWORK,
-    discriminator=NETWORK,
+    generator=GENERATOR,
+    discriminator=DISCRIMINATOR,
     g_optimizer=ADAM,
     d_optimizer=ADAM,
     average=Average(half_life=0),  # none: the last weights
@@ -40,15 +44,14 @@ CIFAR10 = Config(
 
 def narrow(name: str, data: Data, width: int, iterations: int) -> Config:
     """The same recipe at a width and length for CPU cores."""
-    network = dataclasses.replace(NETWORK, width=width)
     return dataclasses.replace(
         CIFAR10,
         name=name,
         iterations=iterations,
         batch_size=64,
         data=data,
-        generator=network,
-        discriminator=network,
+        generator=dataclasses.replace(GENERATOR, width=width),
+        discriminator=dataclasses.replace(DISCRIMINATOR, width=width),
         average=Average(half_life=iterations * 64 / 40),
         evaluation=Evaluation(every=1000, extractor="classifier"),
         check_every=100,

@@ -9,7 +9,10 @@ FID[digits-cnn, train, 1.62k/2k] of 12.5. The recipe is R3GAN's loss with a DCGA
 """
 
 from gan_jax import cli
-from gan_jax.config import Config, Data, Evaluation, Network, Objective, Optimizer
+from gan_jax.config import Evaluation, Optimizer
+from gan_jax.data import Data
+from gan_jax.networks import dcgan
+from gan_jax.tasks.generation import Config, Objective
 
 ADAM = Optimizer(learning_rate=1e-3, options={"b1": 0.0, "b2": 0.99})
 
@@ -19,10 +22,13 @@ CONFIG = Config(
     batch_size=64,
     data=Data(source="digits"),
     objective=Objective(
-        loss="relativistic_pairing", r1=0.1, r2=0.1, latent_dim=32, conditional=True
+        loss="relativistic_pairing",
+        latent_dim=32,
+        conditional=True,
+        penalties={"r1": 0.1, "r2": 0.1},
     ),
-    generator=Network(width=64, norm="batch"),
-    discriminator=Network(width=64),
+    generator=dcgan.GeneratorSection(width=64),
+    discriminator=dcgan.DiscriminatorSection(width=64),
     g_optimizer=ADAM,
     d_optimizer=ADAM,
     evaluation=Evaluation(extractor="classifier"),

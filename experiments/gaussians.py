@@ -10,16 +10,10 @@ grid of 25.
 """
 
 from gan_jax import cli
-from gan_jax.config import (
-    Annealing,
-    Average,
-    Config,
-    Data,
-    Evaluation,
-    Network,
-    Objective,
-    Optimizer,
-)
+from gan_jax.config import Annealing, Average, Evaluation, Optimizer
+from gan_jax.data import Data
+from gan_jax.networks import mlp
+from gan_jax.tasks.generation import Config, Objective
 
 ITERATIONS, BATCH_SIZE = 30_000, 256
 ADAM = Optimizer(learning_rate=1e-3, options={"b1": 0.0, "b2": 0.99})
@@ -29,9 +23,11 @@ CONFIG = Config(
     iterations=ITERATIONS,
     batch_size=BATCH_SIZE,
     data=Data(source="ring"),
-    objective=Objective(loss="relativistic_pairing", r1=0.1, r2=0.1, latent_dim=2),
-    generator=Network(kind="mlp", width=128, depth=4),
-    discriminator=Network(kind="mlp", width=128, depth=4),
+    objective=Objective(
+        loss="relativistic_pairing", latent_dim=2, penalties={"r1": 0.1, "r2": 0.1}
+    ),
+    generator=mlp.GeneratorSection(width=128, depth=4),
+    discriminator=mlp.DiscriminatorSection(width=128, depth=4),
     g_optimizer=ADAM,
     d_optimizer=ADAM,
     average=Average(half_life=100_000),

@@ -9,7 +9,10 @@ networks.
 """
 
 from gan_jax import cli
-from gan_jax.config import Config, Data, Evaluation, Network, Objective, Optimizer
+from gan_jax.config import Evaluation, Optimizer
+from gan_jax.data import Data
+from gan_jax.networks import dcgan
+from gan_jax.tasks.generation import Config, Objective
 
 ADAM = Optimizer(learning_rate=5e-4, options={"b1": 0.0, "b2": 0.99})
 
@@ -19,10 +22,13 @@ CONFIG = Config(
     batch_size=64,
     data=Data(source="tfds:mnist", resolution=32, fit="pad"),
     objective=Objective(
-        loss="relativistic_pairing", r1=1.0, r2=1.0, latent_dim=64, conditional=True
+        loss="relativistic_pairing",
+        latent_dim=64,
+        conditional=True,
+        penalties={"r1": 1.0, "r2": 1.0},
     ),
-    generator=Network(width=32, norm="batch"),
-    discriminator=Network(width=32),
+    generator=dcgan.GeneratorSection(width=32),
+    discriminator=dcgan.DiscriminatorSection(width=32),
     g_optimizer=ADAM,
     d_optimizer=ADAM,
     evaluation=Evaluation(extractor="classifier"),

@@ -15,24 +15,18 @@ Source: Huang et al., "The GAN is dead; long live the GAN! A Modern Baseline GAN
 import dataclasses
 
 from gan_jax import cli
-from gan_jax.config import (
-    Annealing,
-    Augmentation,
-    Average,
-    Config,
-    Data,
-    Evaluation,
-    Network,
-    Objective,
-    Optimizer,
-)
-from gan_jax.networks.r3gan import PRESETS
+from gan_jax.augment.ada import ADASection
+from gan_jax.augment.sections import NoAugmentation
+from gan_jax.config import Annealing, Average, Evaluation, Optimizer
+from gan_jax.data import Data
+from gan_jax.networks import r3gan
+from gan_jax.tasks.generation import Config, Objective
 
 
 def published(name: str, data: Data) -> Config:
     """The paper's networks and settings for one of its datasets."""
-    preset = PRESETS[name]
-    network = Network(kind="r3gan", widths=preset.widths, groups=preset.groups)
+    preset = r3gan.PRESETS[name]
+    network = {"widths": preset.widths, "groups": preset.groups}
     adam = Optimizer(learning_rate=preset.lr[0], options={"b1": 0.0, "b2": preset.beta2[0]})
     return Config(
         name=f"r3gan-{name}",
@@ -41,18 +35,16 @@ def published(name: str, data: Data) -> Config:
         data=data,
         objective=Objective(
             loss="relativistic_pairing",
-            r1=preset.gamma[0],
-            r2=preset.gamma[0],
             latent_dim=preset.latent_dim,
             conditional=preset.num_classes is not None,
+            penalties={"r1": preset.gamma[0], "r2": preset.gamma[0]},
         ),
-        generator=network,
-        discriminator=network,
+        generator=r3gan.GeneratorSection(**network),
+        discriminator=r3gan.DiscriminatorSection(**network),
         g_optimizer=adam,
         d_optimizer=adam,
         average=Average(half_life=preset.ema_half_life, ramp_up=None),
-        augmentation=Augmentation(
-            kind="ada",
+        augmentation=ADASection(
             categories=("blit", "geometric", "color", "cutout"),
             probability=preset.augment_p,
             weights={"color": 0.5},
@@ -78,20 +70,19 @@ def narrow(
 ) -> Config:
     """The same recipe at widths, a batch and a length for CPU cores: `images` in all."""
     batch_size = 64
-    network = Network(kind="r3gan", widths=widths)
     adam = Optimizer(learning_rate=1e-3, options={"b1": 0.0, "b2": 0.9})
     return dataclasses.replace(
         config,
         name=name,
         iterations=int(images) // batch_size,
         batch_size=batch_size,
-        objective=dataclasses.replace(config.objective, r1=gamma, r2=gamma),
-        generator=network,
-        discriminator=network,
+        objective=dataclasses.replace(config.objective, penalties={"r1": gamma, "r2": gamma}),
+        generator=r3gan.GeneratorSection(widths=widths),
+        discriminator=r3gan.DiscriminatorSection(widths=widths),
         g_optimizer=adam,
         d_optimizer=adam,
         average=Average(half_life=images / 40),
-        augmentation=Augmentation(),
+        augmentation=NoAugmentation(),
         annealing=dataclasses.replace(
             config.annealing, images=images, half_life=1.0, augmentation=1.0
         ),

@@ -15,21 +15,15 @@ five discriminator updates for each of the generator's, learning rates that fall
 import dataclasses
 
 from gan_jax import cli
-from gan_jax.config import (
-    Annealing,
-    Average,
-    Config,
-    Data,
-    Evaluation,
-    Network,
-    Objective,
-    Optimizer,
-)
+from gan_jax.config import Annealing, Average, Evaluation, Optimizer
+from gan_jax.data import Data
+from gan_jax.networks import resnet
 from gan_jax.steps import Alternation
+from gan_jax.tasks.generation import Config, Objective
 
 ADAM = Optimizer(learning_rate=2e-4, options={"b1": 0.0, "b2": 0.9})
-GENERATOR = Network(kind="resnet", width=256, norm="batch")
-DISCRIMINATOR = Network(kind="resnet", width=128, norm="spectral")
+GENERATOR = resnet.GeneratorSection(width=256)
+DISCRIMINATOR = resnet.DiscriminatorSection(width=128, norm="spectral")
 
 CIFAR10 = Config(
     name="sngan-cifar10",

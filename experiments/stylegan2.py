@@ -16,23 +16,20 @@ path length penalty nor style mixing, and a mapping of two layers.
 import dataclasses
 
 from gan_jax import cli
-from gan_jax.config import (
-    Augmentation,
-    Average,
-    Config,
-    Data,
-    Evaluation,
-    Network,
-    Objective,
-    Optimizer,
-)
+from gan_jax.augment.ada import ADASection
+from gan_jax.augment.sections import NoAugmentation
+from gan_jax.config import Average, Evaluation, Optimizer
+from gan_jax.data import Data
+from gan_jax.networks import stylegan2
+from gan_jax.tasks.generation import Config, Objective
 
 ADAM = Optimizer(learning_rate=2.5e-3, options={"b1": 0.0, "b2": 0.99, "eps": 1e-8})
 # The authors' code corrects the generator's Adam as for a path length penalty in every fourth
 # update, for CIFAR-10 too, which has none.
 G_ADAM = Optimizer(learning_rate=2e-3, options={"b1": 0.0, "b2": 0.99**0.8, "eps": 1e-8})
-NETWORK = Network(
-    kind="stylegan2", width=512, max_width=512, depth=2, residual=False, minibatch_std=32
+GENERATOR = stylegan2.GeneratorSection(width=512, max_width=512, depth=2)
+DISCRIMINATOR = stylegan2.DiscriminatorSection(
+    width=512, max_width=512, residual=False, minibatch_std=32
 )
 
 CIFAR10 = Config(
@@ -40,13 +37,15 @@ CIFAR10 = Config(
     iterations=1_562_500,
     batch_size=64,
     data=Data(source="tfds:cifar10"),
-    objective=Objective(loss="non_saturating", r1=0.01, lazy=16, latent_dim=512, conditional=True),
-    generator=NETWORK,
-    discriminator=NETWORK,
+    objective=Objective(
+        loss="non_saturating", lazy=16, latent_dim=512, conditional=True, penalties={"r1": 0.01}
+    ),
+    generator=GENERATOR,
+    discriminator=DISCRIMINATOR,
     g_optimizer=G_ADAM,
     d_optimizer=ADAM,
     average=Average(half_life=500_000, ramp_up=0.05),
-    augmentation=Augmentation(kind="ada", target=0.6),
+    augmentation=ADASection(target=0.6),
     evaluation=Evaluation(every=5000, metrics=("fid", "kid"), samples=10_000),
     check_every=500,
     sample_every=1000,
@@ -60,17 +59,16 @@ def narrow(
     """The same recipe at a width and length for CPU cores, without augmentation, since in that time
     the discriminator does not overfit, and with the residual discriminator of the larger presets,
     which compares groups of four."""
-    network = Network(kind="stylegan2", width=width, max_width=max_width, depth=2)
     return dataclasses.replace(
         CIFAR10,
         name=name,
         iterations=iterations,
         data=data,
-        objective=dataclasses.replace(CIFAR10.objective, r1=gamma, latent_dim=64),
-        generator=network,
-        discriminator=network,
+        objective=dataclasses.replace(CIFAR10.objective, penalties={"r1": gamma}, latent_dim=64),
+        generator=stylegan2.GeneratorSection(width=width, max_width=max_width, depth=2),
+        discriminator=stylegan2.DiscriminatorSection(width=width, max_width=max_width),
         average=Average(half_life=iterations * 64 / 40),
-        augmentation=Augmentation(),
+        augmentation=NoAugmentation(),
         evaluation=Evaluation(every=1000, extractor="classifier"),
         check_every=100,
         sample_every=500,

@@ -1,5 +1,6 @@
 """The augmentations of StyleGAN2-ADA."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 
@@ -14,6 +15,9 @@ from gan_jax import parallel
 from gan_jax.augment import colors, wavelets
 from gan_jax.augment.affine import along_axes, product, resample
 from gan_jax.augment.base import Pictures, Probability, check_pictures, each, sometimes, translate
+from gan_jax.augment.sections import Augmentation, Scheduled, Transforming
+from gan_jax.errors import InputError
+from gan_jax.sections import Numbers, check_at_least, check_known
 
 Scalar = Float[Array, ""]
 
@@ -204,3 +208,37 @@ def _symmetric(key: Key[Array, ""], reach: float, shape: tuple[int, ...] = ()) -
 def _rotation(angle: Scalar) -> Float[Array, "2 2"]:
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     return jnp.array([[cos, -sin], [sin, cos]])
+
+
+@dataclasses.dataclass(frozen=True)
+class ADASection(Transforming, kind="ada"):
+    """Of StyleGAN2-ADA."""
+
+    known = CATEGORIES
+    chosen = ADA().categories
+
+    categories: tuple[str, ...] = ()
+    """Which transformations: blit, geometric, color, filter, noise, cutout. None given: the first
+    three."""
+    weights: Mapping[str, float] = Numbers()
+    """The probability is multiplied by these, by category: color=0.5."""
+
+    def __post_init__(self):
+        object.__setattr__(self, "weights", Numbers(self.weights))
+
+    def validate(self, where: str) -> None:
+        super().validate(where)
+        for category, weight in self.weights.items():
+            check_known(f"{where}.weights", category, self.categories or self.chosen)
+            check_at_least(f"{where}.weights.{category}", weight, 0)
+
+    def check_leak(self, *, rises: bool) -> None:
+        if self.target is None and self.probability == 1 and not rises:
+            raise InputError(
+                "images that are always augmented so much are what the generator would learn to "
+                "make: set augmentation.target 0.6, or an augmentation.probability below 1"
+            )
+
+    def transformation(self, probability: Scheduled) -> Augmentation:
+        options = {"categories": self.categories} if self.categories else {}
+        return ADA(weights=dict(self.weights), probability=probability, **options)

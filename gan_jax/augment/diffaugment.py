@@ -1,5 +1,6 @@
 """DiffAugment."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ from jaxtyping import Array, Key
 
 from gan_jax import parallel
 from gan_jax.augment.base import Pictures, Probability, check_pictures, each, sometimes, translate
+from gan_jax.augment.sections import Augmentation, Scheduled, Transforming
 
 
 class DiffAugment(struct.PyTreeNode):
@@ -95,3 +97,17 @@ def _cutout(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
 
 _TRANSFORMATIONS = {"color": _color, "translation": _translation, "cutout": _cutout}
 POLICIES = tuple(_TRANSFORMATIONS)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiffAugmentSection(Transforming, kind="diffaugment"):
+    """Of DiffAugment."""
+
+    known = POLICIES
+    chosen = DiffAugment().policy
+
+    categories: tuple[str, ...] = ()
+    """Which transformations: color, translation, cutout. None given: all."""
+
+    def transformation(self, probability: Scheduled) -> Augmentation:
+        return DiffAugment(self.categories or self.chosen, probability)

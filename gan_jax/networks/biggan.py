@@ -13,14 +13,19 @@ said otherwise (64 at 128 pixels, as in the paper). 0 leaves it out, as the publ
 CIFAR-10.
 """
 
+import dataclasses
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from gan_jax.networks import base
 from gan_jax.networks.attention import SelfAttention
+from gan_jax.networks.base import Form
 from gan_jax.networks.layers import Conv, Dense, Dtype, Embed, batch_norm, check_pictures
 from gan_jax.networks.normalization import ConditionalBatchNorm
 from gan_jax.networks.resnet import Block, Head
+from gan_jax.sections import number
 
 RESOLUTIONS = (32, 64, 128)
 
@@ -146,3 +151,34 @@ def _attention(resolution: int, attention: int | None) -> int:
     if attention not in (0, 8, 16, 32, 64) or attention > resolution // 2:
         raise ValueError(f"no self-attention at {attention} of {resolution} pixels")
     return attention
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorSection(base.GeneratorSection, kind="biggan"):
+    """Of BigGAN."""
+
+    resolutions = RESOLUTIONS
+
+    width: int = number(64, least=1)
+    """The paper's ch: 96 for ImageNet, 64 for CIFAR-10."""
+
+    def build(self, form: Form) -> nn.Module:
+        resolution, _, channels = form.shape
+        return Generator(resolution, channels, self.width, **self.options(form))
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscriminatorSection(base.DiscriminatorSection, kind="biggan"):
+    """Of BigGAN."""
+
+    resolutions = RESOLUTIONS
+    classifies = True
+
+    width: int = number(64, least=1)
+    """The paper's ch: 96 for ImageNet, 64 for CIFAR-10."""
+
+    def build(self, form: Form) -> nn.Module:
+        conditioning = "auxiliary" if form.auxiliary else "projection"
+        return Discriminator(
+            form.shape[0], self.width, conditioning=conditioning, **self.options(form)
+        )

@@ -11,10 +11,14 @@ down to 4×4: at 64 pixels and width 64 these are the paper's 64, 128, 256 and 5
 `norm` is "batch", "spectral" (Miyato et al., 2018) or "none".
 """
 
+import dataclasses
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from gan_jax.networks import base
+from gan_jax.networks.base import Form, Norm
 from gan_jax.networks.layers import (
     Conv,
     Dense,
@@ -24,6 +28,7 @@ from gan_jax.networks.layers import (
     batch_norm,
     check_pictures,
 )
+from gan_jax.sections import number
 
 RESOLUTIONS = (8, 16, 32, 64, 128)
 NORMS = ("batch", "spectral", "none")
@@ -145,3 +150,38 @@ class Discriminator(nn.Module):
             projection = embedding(label, train) * x.astype(jnp.float32)
             logits += jnp.sum(projection, axis=-1)
         return logits
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorSection(base.GeneratorSection, kind="dcgan"):
+    """Of a DCGAN."""
+
+    resolutions = RESOLUTIONS
+
+    width: int = number(64, least=1)
+    """Channels at half the resolution, doubling towards 4×4."""
+    norm: Norm = "batch"
+    """batch, spectral or none."""
+
+    def build(self, form: Form) -> nn.Module:
+        resolution, _, channels = form.shape
+        return Generator(resolution, channels, self.width, self.norm, **self.options(form))
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscriminatorSection(base.DiscriminatorSection, kind="dcgan"):
+    """Of a DCGAN."""
+
+    resolutions = RESOLUTIONS
+
+    width: int = number(64, least=1)
+    """Channels at half the resolution, doubling towards 4×4."""
+    norm: Norm = "none"
+    """batch, spectral or none."""
+
+    @property
+    def batch_norm(self) -> bool:
+        return self.norm == "batch"
+
+    def build(self, form: Form) -> nn.Module:
+        return Discriminator(form.shape[0], self.width, self.norm, **self.options(form))

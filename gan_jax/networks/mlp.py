@@ -1,10 +1,15 @@
 """Multilayer perceptrons, for points rather than pictures."""
 
+import dataclasses
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from gan_jax.networks import base
+from gan_jax.networks.base import Form
 from gan_jax.networks.layers import Dense, Dtype, Embed
+from gan_jax.sections import number
 
 _HE = nn.initializers.he_normal()
 
@@ -58,3 +63,35 @@ class Discriminator(nn.Module):
             embedding = Embed(self.num_classes, self.width, embedding_init=embedding_init)
             logits += jnp.sum(embedding(label).astype(x.dtype) * x, axis=-1)
         return logits.astype(jnp.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorSection(base.GeneratorSection, kind="mlp"):
+    """Of a multilayer perceptron."""
+
+    points = True
+
+    width: int = number(64, least=1)
+    """Units of each hidden layer."""
+    depth: int = number(3, least=0)
+    """Hidden layers."""
+
+    def build(self, form: Form) -> nn.Module:
+        return Generator(
+            features=form.shape[0], width=self.width, depth=self.depth, **self.options(form)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscriminatorSection(base.DiscriminatorSection, kind="mlp"):
+    """Of a multilayer perceptron."""
+
+    points = True
+
+    width: int = number(64, least=1)
+    """Units of each hidden layer."""
+    depth: int = number(3, least=0)
+    """Hidden layers."""
+
+    def build(self, form: Form) -> nn.Module:
+        return Discriminator(width=self.width, depth=self.depth, **self.options(form))

@@ -12,6 +12,7 @@ discriminator passes through them the other way.
 is computed in float32.
 """
 
+import dataclasses
 import functools
 import math
 from typing import NamedTuple
@@ -20,6 +21,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from gan_jax.errors import InputError
+from gan_jax.networks import base
+from gan_jax.networks.base import Form
 from gan_jax.networks.layers import Conv, Dense, Dtype, Embed, Initializer, check_pictures
 from gan_jax.networks.resampling import filter_down, filter_up
 
@@ -274,3 +278,49 @@ class Discriminator(nn.Module):
             init = _normal(features**-0.5)
             x *= Embed(self.num_classes, features, embedding_init=init, name="label")(label)
         return jnp.sum(x, axis=-1)
+
+
+class _Widths(base.NetworkSection):
+    """What both sections have in common."""
+
+    widths: tuple[int, ...]
+    groups: tuple[int, ...]
+
+    def check(self, form: Form, where: str) -> None:
+        super().check(form, where)
+        if not self.widths or 4 << (len(self.widths) - 1) != form.shape[0]:
+            raise InputError(
+                f"r3gan networks have a width for every resolution from 4×4 up to that of the "
+                f"data, {form.shape[0]}×{form.shape[0]}: set generator.widths and "
+                "discriminator.widths"
+            )
+
+    @property
+    def _groups(self) -> tuple[int, ...]:
+        return self.groups or tuple(max(1, 2 * width // 16) for width in self.widths)
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorSection(_Widths, base.GeneratorSection, kind="r3gan"):
+    """Of R3GAN."""
+
+    widths: tuple[int, ...] = ()
+    """Channels from 4×4 up to the full resolution."""
+    groups: tuple[int, ...] = ()
+    """Groups of the 3×3 convolutions, from 4×4 up. None given: of 16 channels each."""
+
+    def build(self, form: Form) -> nn.Module:
+        return Generator(self.widths, self._groups, channels=form.shape[2], **self.options(form))
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscriminatorSection(_Widths, base.DiscriminatorSection, kind="r3gan"):
+    """Of R3GAN."""
+
+    widths: tuple[int, ...] = ()
+    """Channels from 4×4 up to the full resolution."""
+    groups: tuple[int, ...] = ()
+    """Groups of the 3×3 convolutions, from 4×4 up. None given: of 16 channels each."""
+
+    def build(self, form: Form) -> nn.Module:
+        return Discriminator(self.widths, self._groups, **self.options(form))

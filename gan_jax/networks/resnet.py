@@ -12,6 +12,7 @@ discriminator's first; it doubles towards the low resolutions, up to 16 times: t
 `norm` is "batch", "spectral" (Miyato et al., 2018) or "none".
 """
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 
@@ -19,6 +20,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from gan_jax.networks import base
+from gan_jax.networks.base import Form, Norm
 from gan_jax.networks.layers import (
     Conv,
     Dense,
@@ -30,6 +33,7 @@ from gan_jax.networks.layers import (
 )
 from gan_jax.networks.normalization import ClassBatchNorm
 from gan_jax.networks.resampling import average_down, repeat_up
+from gan_jax.sections import number
 
 RESOLUTIONS = (32, 64, 128)
 NORMS = ("batch", "spectral", "none")
@@ -250,3 +254,42 @@ def _check(resolution: int, norm: str) -> None:
         raise ValueError(f"a ResNet makes pictures of {RESOLUTIONS} pixels, not {resolution}")
     if norm not in NORMS:
         raise ValueError(f"unknown norm {norm!r}: one of {', '.join(NORMS)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorSection(base.GeneratorSection, kind="resnet"):
+    """Of SNGAN's residual networks."""
+
+    resolutions = RESOLUTIONS
+
+    width: int = number(64, least=1)
+    """The paper's base width: 256 at 32 pixels, 64 above."""
+    norm: Norm = "batch"
+    """batch, spectral or none."""
+
+    def build(self, form: Form) -> nn.Module:
+        resolution, _, channels = form.shape
+        return Generator(resolution, channels, self.width, self.norm, **self.options(form))
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscriminatorSection(base.DiscriminatorSection, kind="resnet"):
+    """Of SNGAN's residual networks."""
+
+    resolutions = RESOLUTIONS
+    classifies = True
+
+    width: int = number(64, least=1)
+    """The paper's base width: 128 at 32 pixels, 64 above."""
+    norm: Norm = "none"
+    """batch, spectral or none."""
+
+    @property
+    def batch_norm(self) -> bool:
+        return self.norm == "batch"
+
+    def build(self, form: Form) -> nn.Module:
+        conditioning = "auxiliary" if form.auxiliary else "projection"
+        return Discriminator(
+            form.shape[0], self.width, self.norm, conditioning=conditioning, **self.options(form)
+        )

@@ -11,6 +11,7 @@ mixing nor path-length penalty, a discriminator without residual connections, an
 standard deviation over 32 examples. Adam has β₁ = 0.
 """
 
+import dataclasses
 import math
 
 import flax.linen as nn
@@ -20,9 +21,12 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
 from gan_jax import parallel
+from gan_jax.networks import base
+from gan_jax.networks.base import Form
 from gan_jax.networks.layers import Dtype, Embed, check_pictures
 from gan_jax.networks.modulated import Conv, Dense, ModulatedConv, leaky_relu
 from gan_jax.networks.resampling import filter_up
+from gan_jax.sections import number
 
 
 def _widths(resolution: int, width: int, max_width: int) -> list[int]:
@@ -249,3 +253,65 @@ def _append_std(x: Float[Array, "n h w c"], group: int) -> Float[Array, "n h w c
     std = jnp.mean(jnp.sqrt(variance + 1e-8), axis=-1)
     channel = jnp.broadcast_to(jnp.repeat(std, size)[:, None, None, None], (n, h, w, 1))
     return jnp.concatenate([x, channel], axis=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorSection(base.GeneratorSection, kind="stylegan2"):
+    """Of StyleGAN2. Its styles have as many features as there are latents."""
+
+    truncates = True
+
+    width: int = number(64, least=1)
+    """Channels at the full resolution, doubling towards 4×4."""
+    max_width: int = number(512, least=1)
+    """Channels at most."""
+    depth: int = number(3, least=0)
+    """Layers of the mapping network."""
+    style_mixing: float = number(0.0, least=0, most=1)
+    """Probability that an image takes its finer styles from a second latent."""
+
+    def build(self, form: Form) -> nn.Module:
+        return self._module(form)
+
+    def style_shape(self, form: Form) -> tuple[int, ...]:
+        module = self._module(form)
+        return module.layers, module.style_dim
+
+    def _module(self, form: Form) -> Generator:
+        resolution, _, channels = form.shape
+        return Generator(
+            resolution,
+            channels,
+            self.width,
+            max_width=self.max_width,
+            mapping_depth=self.depth,
+            style_dim=form.latent_dim,
+            style_mixing=self.style_mixing,
+            **self.options(form),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscriminatorSection(base.DiscriminatorSection, kind="stylegan2"):
+    """Of StyleGAN2."""
+
+    compares = True
+
+    width: int = number(64, least=1)
+    """Channels at the full resolution, doubling towards 4×4."""
+    max_width: int = number(512, least=1)
+    """Channels at most."""
+    residual: bool = True
+    """Residual blocks."""
+    minibatch_std: int = number(4, least=1)
+    """Examples that are compared with each other."""
+
+    def build(self, form: Form) -> nn.Module:
+        return Discriminator(
+            form.shape[0],
+            self.width,
+            max_width=self.max_width,
+            residual=self.residual,
+            minibatch_std=self.minibatch_std,
+            **self.options(form),
+        )

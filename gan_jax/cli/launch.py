@@ -1,4 +1,4 @@
-"""The command line of `experiments/*.py`."""
+"""Starting a run from a command line: `experiments/*.py`, `gan-jax train`."""
 
 import argparse
 import contextlib
@@ -6,19 +6,21 @@ import dataclasses
 import math
 import shutil
 import sys
-import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
-import docstring_parser
 import jax
 import tyro
 
-from gan_jax import build, compilation, loop, start
+from gan_jax import compilation, paths
+from gan_jax.cli.flags import FLAGS, choose_kinds
 from gan_jax.config import Config, to_json
 from gan_jax.errors import DivergedError, FailedError, InputError
 from gan_jax.runs import Run
+from gan_jax.tasks.base import initial_states
+from gan_jax.training.plan import make_plan
+from gan_jax.training.train import train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,29 +50,7 @@ class Launch:
     """Which of them this is, from 0, with HOST:PORT."""
 
 
-FLAGS = tyro.constructors.ConstructorRegistry()
-
-
-@FLAGS.struct_rule
-def _in_one_line(info: tyro.constructors.StructTypeInfo):
-    """Settings with their docstrings, whose line breaks tyro would leave among its own."""
-    if not (dataclasses.is_dataclass(info.default) and info.type.__module__.startswith("gan_jax.")):
-        return None
-    described = docstring_parser.parse_from_object(info.type).params
-    texts = {field.arg_name: " ".join((field.description or "").split()) for field in described}
-    kinds = typing.get_type_hints(info.type, include_extras=True)
-    return tyro.constructors.StructConstructorSpec(
-        info.type,
-        tuple(
-            tyro.constructors.StructFieldSpec(
-                name, kind, getattr(info.default, name), texts.get(name)
-            )
-            for name, kind in kinds.items()
-        ),
-    )
-
-
-def experiment(config: Config | Mapping[str, Config], description: str) -> None:
+def experiment(config: Config | Mapping[str, Config], description: str | None) -> None:
     """The whole of an experiment file: flags over `config`, then training. Of several, by name, the
     flag `--preset` chooses one; the first is the default.
 
@@ -78,40 +58,47 @@ def experiment(config: Config | Mapping[str, Config], description: str) -> None:
     interruption.
     """
     with errors_in_one_line():
-        arguments = sys.argv[1:]
+        arguments, description = sys.argv[1:], description or ""
         if isinstance(config, Mapping):
             config, arguments, description = _preset(config, arguments, description)
-        launch = tyro.cli(
-            Launch,
-            default=Launch(config),
-            args=arguments,
-            description=description,
-            registry=FLAGS,
+        launch(Launch(config), arguments, description)
+
+
+def launch(default: Launch, arguments: list[str], description: str, prog: str | None = None) -> None:
+    """Trains as the arguments say, given over a default."""
+    config = choose_kinds(default.config, arguments)
+    launch = tyro.cli(
+        Launch,
+        default=dataclasses.replace(default, config=config),
+        args=arguments,
+        description=description,
+        prog=prog,
+        registry=FLAGS,
+    )
+    if launch.dry_run:
+        _dry_run(launch)
+        return
+    _join_processes(launch)
+    compilation.keep_compiled(paths.cache_root() / "compiled")
+    directory = launch.fork or launch.out or Path("runs") / launch.config.name
+    try:
+        result = train(
+            launch.config,
+            out=launch.out,
+            fork=launch.fork,
+            init_from=launch.init_from,
+            data_dir=launch.data_dir,
+            skip_bad_images=launch.skip_bad_images,
+            profile=launch.profile,
         )
-        if launch.dry_run:
-            _dry_run(launch)
-            return
-        _join_processes(launch)
-        compilation.keep_compiled()
-        directory = launch.fork or launch.out or Path("runs") / launch.config.name
-        try:
-            result = loop.train(
-                launch.config,
-                out=launch.out,
-                fork=launch.fork,
-                init_from=launch.init_from,
-                data_dir=launch.data_dir,
-                skip_bad_images=launch.skip_bad_images,
-                profile=launch.profile,
-            )
-        except KeyboardInterrupt:
-            if any(directory.glob("checkpoints/[0-9]*")):
-                print(f"stopped; {directory} has a checkpoint: the same command goes on from there")
-            else:
-                print("stopped before the first checkpoint: the same command starts afresh")
-            sys.exit(130)
-        if jax.process_index() == 0:
-            _say_what_next(result.directory, launch)
+    except KeyboardInterrupt:
+        if any(directory.glob("checkpoints/[0-9]*")):
+            print(f"stopped; {directory} has a checkpoint: the same command goes on from there")
+        else:
+            print("stopped before the first checkpoint: the same command starts afresh")
+        sys.exit(130)
+    if jax.process_index() == 0:
+        _say_what_next(result.directory, launch)
 
 
 def _preset(
@@ -129,23 +116,28 @@ def _preset(
 
 
 def _say_what_next(directory: Path, launch: Launch) -> None:
-    config, reached = launch.config, Run.open(directory).kept()[-1]
+    run = Run.open(directory)
     last = max((directory / "samples").glob("*.png"), default=None)
     tool = _command("gan-jax")
-    conditional = " --label 0" if config.objective.conditional else ""
-    profile = ""
     traces = sorted((directory / "profile").rglob("perfetto_trace.json.gz"))
+    lines = [
+        f"done: {directory}",
+        f"  samples           {last}",
+        f"  curves            {directory / 'metrics.jsonl'} (and TensorBoard events beside it)",
+    ]
     if launch.profile and traces:  # a run that was done already has none
-        profile = f"\n  profile           open {traces[-1]} at https://ui.perfetto.dev"
-    print(f"""
-done: {directory}
-  samples           {last}
-  curves            {directory / "metrics.jsonl"} (and TensorBoard events beside it){profile}
-what next:
-  how it went       {tool} report {directory}
-  more samples      {tool} sample {directory} --n 64 --seed 1{conditional} --out more.png
-  between samples   {tool} interpolate {directory} --out between.png
-  train longer      the same command with --iterations {2 * reached}""")
+        lines.append(f"  profile           open {traces[-1]} at https://ui.perfetto.dev")
+    lines += ["what next:", f"  how it went       {tool} report {directory}"]
+    if "sample" in run.task.commands:
+        label = " --label 0" if run.task.labels(1) is not None else ""
+        lines.append(
+            f"  more samples      {tool} sample {directory} --n 64 --seed 1{label} --out more.png"
+        )
+    if "interpolate" in run.task.commands:
+        lines.append(f"  between samples   {tool} interpolate {directory} --out between.png")
+    longer = 2 * run.kept()[-1]
+    lines.append(f"  train longer      the same command with --iterations {longer}")
+    print("\n" + "\n".join(lines))
 
 
 def _command(name: str) -> str:
@@ -157,9 +149,8 @@ def _command(name: str) -> str:
 
 
 def _dry_run(launch: Launch) -> None:
-    config = launch.config
-    plan = start.plan(
-        config,
+    plan = make_plan(
+        launch.config,
         out=launch.out,
         fork=launch.fork,
         init_from=launch.init_from,
@@ -167,15 +158,10 @@ def _dry_run(launch: Launch) -> None:
         skip_bad_images=launch.skip_bad_images,
         decode=False,
     )
-    data = plan.data
-    held_out = plan.held_out.description.examples if plan.held_out else 0
-    d, g = jax.eval_shape(lambda: build.states(config, data))
-    print(to_json(config), end="")
-    shape = "×".join(map(str, data.shape))
-    print(
-        f"data: {data.examples:,} examples of {shape}, {data.num_classes or 'no'} classes; "
-        f"{held_out:,} more held out"
-    )
+    held_out = sum(s.description.examples for s in plan.dataset.held_out if s is not None)
+    d, g = jax.eval_shape(lambda: initial_states(plan.task))
+    print(to_json(launch.config), end="")
+    print(f"data: {plan.dataset.description}; {held_out:,} more held out")
     for name, state in (("generator", g), ("discriminator", d)):
         size = sum(math.prod(x.shape) for x in jax.tree.leaves(state.params))
         print(f"{name}: {size:,} parameters in {', '.join(sorted(state.params))}")

@@ -3,19 +3,18 @@
 import dataclasses
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from gan_jax import build, runs
 from gan_jax.config import Config, differences, to_json
-from gan_jax.data import Description, Source, load
-from gan_jax.data.held_out import hold_out
 from gan_jax.errors import InputError
-from gan_jax.metrics import evaluation
-from gan_jax.runs import Origin, Run
-from gan_jax.transfer import transfer_both
+from gan_jax.runs import run as runs
+from gan_jax.runs.run import Origin, Run
+from gan_jax.tasks.base import Dataset, Task, initial_states
+from gan_jax.training.transfer import transfer_both
 
 _CPU_BUDGET = 2 * 2**30
 
@@ -24,12 +23,9 @@ _CPU_BUDGET = 2 * 2**30
 class Plan:
     """A run that can be started."""
 
-    config: Config
     directory: Path
-    source: Source
-    """What it trains on."""
-    held_out: Source | None
-    """What it does not train on, of the same data."""
+    task: Task
+    dataset: Dataset
     origin: Origin | None
     """What a fork that has not begun begins from."""
     initial: Origin | None
@@ -37,29 +33,25 @@ class Plan:
     taken: str | None
     """What one that has not begun takes of these, in words."""
 
-    @property
-    def data(self) -> Description:
-        return self.source.description
 
-
-def plan(
-    config: Config,
+def make_plan(
+    config: Any,
     *,
-    out: str | Path | None,
-    fork: str | Path | None,
-    init_from: str | Path | None,
-    data_dir: str | None,
-    skip_bad_images: bool,
+    out: str | Path | None = None,
+    fork: str | Path | None = None,
+    init_from: str | Path | None = None,
+    data_dir: str | None = None,
+    skip_bad_images: bool = False,
     decode: bool = True,
 ) -> Plan:
     """Looks at all that a run depends on. The arguments are those of `gan_jax.train`; without
-    `decode`, pictures are not read whole, which is quick.
+    `decode`, images are not read whole, which is quick.
 
     Raises:
         InputError: something has to change.
     """
     config.validate()
-    check_devices(config)
+    config.check_devices(jax.device_count())
     directory = Path(out) if out is not None else Path("runs") / config.name
     forked, origin, taken = None, None, None
     if fork is not None:
@@ -75,81 +67,27 @@ def plan(
     if begun is not None:
         _check_resumable(begun, config)
 
-    source = load(
-        config.data,
-        seed=config.seed,
-        conditional=config.objective.conditional,
+    dataset = config.load(
         data_dir=data_dir,
         skip_bad_images=skip_bad_images,
-        budget_bytes=_budget(config) if decode else 0,
+        budget_bytes=_budget() if decode else 0,
     )
-    source, held_out = hold_out(source, config.data.held_out)
-    data = source.description
-    check_data(config, data)
-    check_evaluation(config, data)
+    task = config.build(dataset.description)
+    task.check()
     try:
-        like = jax.eval_shape(lambda: build.states(config, data))
+        like = jax.eval_shape(lambda: initial_states(task))
     except ValueError as error:  # of a network or optimiser, about its settings
         raise InputError(str(error)) from error
     if begun is not None:
-        _check_same_data(begun, data)
+        _check_same_data(begun, dataset.description)
     elif forked is not None:
         origin = Origin(str(forked.directory.resolve()), forked.latest())
         forked.states(origin.iteration, like)  # refused here, before anything is written
     if initial is not None and (begun is None or not begun.kept()):
         trained = Run.open(initial.directory)
-        theirs = jax.eval_shape(lambda: build.states(trained.config, trained.data))
+        theirs = jax.eval_shape(lambda: initial_states(trained.task))
         _, taken = transfer_both(like, theirs, initial.directory)
-    return Plan(config, directory, source, held_out, origin, initial, taken)
-
-
-def check_devices(config: Config) -> None:
-    """
-    Raises:
-        InputError: the devices do not divide the batch.
-    """
-    members = jax.device_count()
-    if config.batch_size % members:
-        raise InputError(
-            f"a batch of {config.batch_size} does not divide into {members} devices: set "
-            f"batch_size to a multiple of {members}"
-        )
-    if config.batch_size // members % config.objective.packing:
-        raise InputError(
-            f"a device's {config.batch_size // members} of {config.batch_size} examples are not "
-            f"packs of {config.objective.packing}: set batch_size to a multiple of "
-            f"{members * config.objective.packing}"
-        )
-
-
-def check_data(config: Config, data: Description) -> None:
-    """
-    Raises:
-        InputError: the batch is larger than the data.
-    """
-    if config.batch_size > data.examples:
-        raise InputError(
-            f"a batch of {config.batch_size} is larger than the data: {data.examples} examples to "
-            f"train on in {config.data.source}"
-        )
-
-
-def check_evaluation(config: Config, data: Description) -> None:
-    """
-    Raises:
-        InputError: these data or this model cannot be scored as asked.
-    """
-    settings = config.evaluation
-    if settings.extractor == "classifier" and (len(data.shape) != 3 or data.num_classes is None):
-        raise InputError(
-            "the extractor classifier needs pictures with labels: set --evaluation.extractor pixels"
-        )
-    metrics = evaluation.check(config, data, settings.metrics, settings.extractor)
-    names = evaluation.score_names(metrics)
-    if settings.best is not None and settings.best.lower() not in map(str.lower, names):
-        raise InputError(
-            f"evaluation.best {settings.best!r} is none of the scores: {', '.join(names)}"
-        )
+    return Plan(directory, task, dataset, origin, initial, taken)
 
 
 def agree(error: InputError | None, plan: Plan | None) -> None:
@@ -160,7 +98,9 @@ def agree(error: InputError | None, plan: Plan | None) -> None:
             not started alike.
     """
     if jax.process_count() > 1:
-        facts = [] if plan is None else [to_json(plan.config), str(plan.data), _kept(plan)]
+        facts = []
+        if plan is not None:
+            facts = [to_json(plan.task.config), to_json(plan.task.data), _kept(plan)]
         digest = hashlib.sha256(repr(facts).encode()).digest()[:4]
         mine = np.array([error is not None, int.from_bytes(digest[:3])], np.int32)
         everyones = np.asarray(multihost_utils.process_allgather(mine))
@@ -205,7 +145,7 @@ def _check_resumable(run: Run, config: Config) -> None:
         )
 
 
-def _check_same_data(run: Run, data: Description) -> None:
+def _check_same_data(run: Run, data: Any) -> None:
     if run.data != data:
         counts = f"{run.data.examples} examples then, {data.examples} now"
         what = counts if run.data.examples != data.examples else "as many examples, but others"
@@ -215,10 +155,8 @@ def _check_same_data(run: Run, data: Description) -> None:
         )
 
 
-def _budget(config: Config) -> float:
-    """Bytes of data that may live on a device."""
-    if config.data.budget_gib is not None:
-        return config.data.budget_gib * 2**30
+def _budget() -> float:
+    """Bytes of data that may live on a device, if the configuration does not say."""
     memory = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     on_cpu = jax.default_backend() == "cpu" or not memory
     return _CPU_BUDGET if on_cpu else memory / 4

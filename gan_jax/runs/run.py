@@ -8,7 +8,7 @@ evaluations.jsonl  one line per score
 best.json       the best checkpoint: its iteration and score
 rollbacks.json  where the run went back to an earlier checkpoint, if it did
 events.out.*    the same for TensorBoard
-samples/        pictures at each interval, always of the same latents
+samples/        previews at each interval, always of the same latents or inputs
 checkpoints/    both train states, the latest ones
 best/           both train states of the best checkpoint
 fork.json       of a forked run: from which checkpoint
@@ -18,28 +18,23 @@ initial.json    of a run that began with the networks of another one: from which
 import contextlib
 import dataclasses
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float
 
-from gan_jax import build, config, logs, sampling
-from gan_jax.checkpoint import Checkpoints
+from gan_jax import config
 from gan_jax.config import Config
-from gan_jax.data.sources import Description
 from gan_jax.errors import InputError
+from gan_jax.runs import logs
+from gan_jax.runs.checkpoints import Checkpoints
 from gan_jax.state import TrainState
-
-try:
-    import fcntl
-except ImportError:  # on Windows
-    fcntl = None
+from gan_jax.tasks.base import Task, initial_states
+from gan_jax.tasks.generation import Generation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +73,17 @@ class Run:
     """
 
     directory: Path
-    config: Config
-    data: Description
+    task: Task
+
+    @property
+    def config(self) -> Any:
+        """What was run."""
+        return self.task.config
+
+    @property
+    def data(self) -> Any:
+        """The description of what it was run on."""
+        return self.task.data
 
     @classmethod
     def open(cls, directory: str | Path) -> "Run":
@@ -92,11 +96,11 @@ class Run:
         if not exists(directory):
             raise InputError(f"{directory} holds no run: it has no config.json and data.json")
         try:
-            return cls(
-                directory,
-                config.from_json(Config, (directory / "config.json").read_text()),
-                config.from_json(Description, (directory / "data.json").read_text()),
+            settings: Any = config.from_json(Config, (directory / "config.json").read_text())
+            data = config.from_json(
+                settings.description_type, (directory / "data.json").read_text()
             )
+            return cls(directory, settings.build(data))
         except json.JSONDecodeError as error:
             raise InputError(f"the config.json or data.json in {directory} is no JSON") from error
 
@@ -104,8 +108,7 @@ class Run:
     def create(
         cls,
         directory: Path,
-        settings: Config,
-        data: Description,
+        task: Task,
         origin: Origin | None = None,
         initial: Origin | None = None,
     ) -> "Run":
@@ -114,7 +117,7 @@ class Run:
         Raises:
             InputError: the directory cannot be written.
         """
-        run = cls(directory, settings, data)
+        run = cls(directory, task)
         try:
             if not run.begun():  # the best of one that failed before its first checkpoint
                 (directory / "best.json").unlink(missing_ok=True)
@@ -128,8 +131,8 @@ class Run:
                 write(directory / "initial.json", config.to_json(initial))
             elif not exists(directory):
                 (directory / "initial.json").unlink(missing_ok=True)
-            write(directory / "config.json", config.to_json(settings))
-            write(directory / "data.json", config.to_json(data))
+            write(directory / "config.json", config.to_json(task.config))
+            write(directory / "data.json", config.to_json(task.data))
         except OSError as error:
             raise InputError(f"cannot write to {directory}: {error.strerror}") from error
         return run
@@ -227,7 +230,7 @@ class Run:
         Raises:
             InputError: there is no such checkpoint, or it is of another architecture.
         """
-        like = like or jax.eval_shape(lambda: build.states(self.config, self.data))
+        like = like or jax.eval_shape(lambda: initial_states(self.task))
         best = self.best()
         if best is not None and iteration == best.iteration:
             with Checkpoints(self.directory / "best", read_only=True) as checkpoints:
@@ -239,31 +242,10 @@ class Run:
                 raise InputError(f"{self.directory} has no checkpoint {iteration}: only {kept}")
             return checkpoints.restore(iteration, *like)
 
-    @property
-    def classes(self) -> tuple[int, ...] | None:
-        """The classes it was trained on; None if it is unconditional."""
-        if not self.config.objective.conditional:
-            return None
-        return tuple(sorted(set(self.config.data.classes))) or tuple(range(self.data.num_classes))
-
-    def labels(self, n: int, label: int | None = None) -> Int[Array, " n"] | None:
-        """Classes for `n` samples: `label`, or all that it was trained on in turn; None if
-        unconditional.
-
-        Raises:
-            InputError: a class that does not exist, or any class for an unconditional model.
-        """
-        if self.classes is None:
-            if label is not None:
-                raise InputError(f"{self.directory} is unconditional: it takes no label")
-            return None
-        if label is None:
-            return jnp.resize(jnp.array(self.classes), n)
-        if not 0 <= label < self.data.num_classes:
-            raise InputError(
-                f"label {label} is none of the classes 0 to {self.data.num_classes - 1}"
-            )
-        return jnp.full(n, label)
+    def _generation(self, what: str) -> Generation:
+        if not isinstance(self.task, Generation):
+            raise InputError(f"{self.directory} learns {self.task.config.kind}: it has no {what}")
+        return self.task
 
     def sample(
         self,
@@ -273,26 +255,20 @@ class Run:
         iteration: int | None = None,
         truncation: float | None = None,
     ) -> Float[np.ndarray, "n ..."]:
-        """`n` samples from the generator's moving average: pictures in [−1, 1], or points.
+        """`n` samples from the generator's moving average: images in [−1, 1], or points.
 
         A conditional model takes `label`, or all classes in turn. `truncation` draws a StyleGAN2's
         styles towards their mean, all the way at 0; above 1, away from it.
 
         Raises:
             InputError: a class that does not exist, truncation below 0 or of another kind of
-                network.
+                network, or a run that does not learn to generate.
         """
-        if truncation is not None and self.config.generator.kind != "stylegan2":
-            raise InputError(f"truncation is for stylegan2, not {self.config.generator.kind}")
-        if truncation is not None and truncation < 0:
-            raise InputError(f"truncation is at least 0, not {truncation}")
-        labels = self.labels(n, label)
+        task = self._generation("samples")
+        task.check_truncation(truncation)
+        labels = task.labels(n, label)
         _, g = self.states(iteration)
-        latent_dim = self.config.objective.latent_dim
-        key = jax.random.key(seed)
-        return np.asarray(
-            sampling.sample(g, key, n, latent_dim=latent_dim, label=labels, truncation=truncation)
-        )
+        return task.sample(g, jax.random.key(seed), n, labels, truncation)
 
     def interpolate(
         self,
@@ -302,53 +278,20 @@ class Run:
         label: int | None = None,
         iteration: int | None = None,
     ) -> Float[np.ndarray, "paths steps ..."]:
-        """Walks between random latents: `paths` of `steps` samples each."""
-        labels = self.labels(paths, label)
+        """Walks between random latents: `paths` of `steps` samples each.
+
+        Raises:
+            InputError: a class that does not exist, or a run that does not learn to generate.
+        """
+        task = self._generation("latents to walk between")
+        labels = task.labels(paths, label)
         _, g = self.states(iteration)
-        return np.asarray(
-            sampling.interpolate(
-                g,
-                jax.random.key(seed),
-                paths=paths,
-                steps=steps,
-                latent_dim=self.config.objective.latent_dim,
-                label=labels,
-            )
-        )
+        return task.interpolate(g, jax.random.key(seed), paths, steps, labels)
 
 
 def exists(directory: Path) -> bool:
     """Whether a run was started here."""
     return (directory / "config.json").is_file() and (directory / "data.json").is_file()
-
-
-@contextlib.contextmanager
-def alone(directory: Path) -> Iterator[None]:
-    """Keeps other processes from training in this directory meanwhile, where it can be locked. A
-    process that dies lets go of it.
-
-    Raises:
-        InputError: one is training there, or the directory cannot be made.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {directory}: {error.strerror}") from error
-    if fcntl is None:
-        yield
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise InputError(f"another process is training in {directory}") from error
-    except OSError:  # a file system without locks
-        pass
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def write(path: Path, text: str) -> None:

@@ -1,0 +1,69 @@
+"""`gan-jax sample`."""
+
+import math
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from gan_jax import figures
+from gan_jax.cli.running import Checkpoint, RunArgument, iteration_of, open_run, writing
+from gan_jax.errors import InputError
+
+
+def sample(
+    run: RunArgument,
+    n: int = 64,
+    seed: int = 0,
+    label: int | None = None,
+    checkpoint: Checkpoint = "latest",
+    truncation: float | None = None,
+    out: Path | None = None,
+    format: Literal["png", "npz", "folder"] | None = None,
+) -> None:
+    """Generate samples from a trained run.
+
+    Args:
+        run: Directory of the run.
+        n: How many.
+        seed: Which ones: the same seed gives the same samples.
+        label: Class of all of them, for a conditional model. By default all classes in turn.
+        checkpoint: Its iteration, or latest, or best.
+        truncation: Of a StyleGAN2's styles: from 1, none, to 0, all alike; between them, less
+            variety of higher quality.
+        out: Where to write: a PNG file with all of them side by side, an .npz file with the arrays
+            `images` (or `points`) and `labels`, or a folder of one PNG each. Default: samples.png.
+        format: png, npz or folder, if the name does not tell.
+    """
+    suffixes = {".png": "png", ".npz": "npz", "": "folder"}
+    kind = format or ("png" if out is None else suffixes.get(out.suffix))
+    if kind is None:
+        raise InputError(f"cannot tell a format from {out}: give --format png, npz or folder")
+    out = out or Path("samples" + {"png": ".png", "npz": ".npz", "folder": ""}[kind])
+    if n < 1:
+        raise InputError(f"--n is at least 1, not {n}")
+    opened = open_run(run, "sample")
+    samples = opened.sample(n, seed, label, iteration_of(opened, checkpoint), truncation)
+    labels = opened.task.labels(n, label)
+    with writing(out):
+        if kind == "npz":
+            name = "images" if samples.ndim == 4 else "points"
+            arrays = {name: figures.to_uint8(samples) if samples.ndim == 4 else samples}
+            with out.open("wb") as file:
+                np.savez(file, **arrays, **({} if labels is None else {"labels": labels}))
+        elif samples.ndim != 4:
+            if kind == "folder":
+                raise InputError("a folder is for pictures; points can be written as npz or png")
+            figures.save(figures.scatter(samples), out)
+        elif kind == "png":
+            square = math.isqrt(n - 1) + 1
+            classes = len(opened.task.classes or ()) if label is None else 0
+            figures.save(figures.sheet(samples, classes if 0 < classes <= 16 else square), out)
+        else:
+            for i, picture in enumerate(figures.to_uint8(samples)):
+                inside = out if labels is None else out / str(labels[i])
+                figures.save(picture, inside / f"{i:06}.png")
+    print(f"{n} samples: {out}")
+
+
+COMMAND = sample

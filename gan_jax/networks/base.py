@@ -1,0 +1,104 @@
+"""Networks as sections of a configuration: what a kind of network says about itself.
+
+A kind is declared in the file of its networks, by a subclass of each of the two families below:
+
+    @dataclasses.dataclass(frozen=True)
+    class GeneratorSection(base.GeneratorSection, kind="toy"):
+        depth: int = 2
+
+        def build(self, form: Form) -> nn.Module:
+            return Generator(form.shape[0], depth=self.depth, **self.options(form))
+
+Its fields are its settings: others cannot be set for it.
+"""
+
+import dataclasses
+from typing import Any, ClassVar, Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from gan_jax.errors import InputError
+from gan_jax.sections import Kind
+
+Norm = Literal["batch", "spectral", "none"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """What networks have to fit."""
+
+    shape: tuple[int, ...]
+    """Of one example: (height, width, channels) of an image, or (features,) of a point."""
+    num_classes: int | None = None
+    """None for unconditional models."""
+    latent_dim: int = 0
+    """Of a generator's noise."""
+    auxiliary: bool = False
+    """Whether the discriminator is to classify, instead of being told the class."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkSection(Kind):
+    """What the sections of all networks have in common."""
+
+    points: ClassVar[bool] = False
+    """Whether it is for points; otherwise it is for square images."""
+    resolutions: ClassVar[tuple[int, ...]] = ()
+    """In pixels, if only some are possible."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """What it computes in: float32 or bfloat16. Parameters are always float32."""
+
+    def build(self, form: Form) -> nn.Module:
+        """The network for examples of this form."""
+        raise TypeError(f"{type(self).__name__} says nothing of how it is built")
+
+    def check(self, form: Form, where: str) -> None:
+        """
+        Raises:
+            InputError: networks of this kind are not for examples of this form.
+        """
+        if self.points != (len(form.shape) == 1):
+            what, other = ("points", "mlp") if len(form.shape) == 1 else ("images", "dcgan")
+            raise InputError(
+                f"the data are {what}, and {self.kind} networks are not for these: set "
+                f"generator.kind and discriminator.kind to {other}, say"
+            )
+        if self.resolutions and form.shape[0] not in self.resolutions:
+            raise InputError(
+                f"{self.kind} networks are for images of "
+                f"{', '.join(map(str, self.resolutions))} pixels, not {form.shape[0]}: set "
+                "data.resolution (and data.fit)"
+            )
+
+    def options(self, form: Form) -> dict[str, Any]:
+        """What the modules of all kinds take."""
+        return {"num_classes": form.num_classes, "dtype": jnp.dtype(self.dtype)}
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorSection(NetworkSection, package="gan_jax.networks"):
+    """A generator: from noise [B, latent_dim] to examples."""
+
+    truncates: ClassVar[bool] = False
+    """Whether it takes a `truncation` when it is sampled."""
+
+    def style_shape(self, form: Form) -> tuple[int, ...] | None:
+        """Of one example's styles, for generators that take a `style_offset`; None for others."""
+        return None
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscriminatorSection(NetworkSection, package="gan_jax.networks"):
+    """A discriminator: from examples to logits [B]."""
+
+    classifies: ClassVar[bool] = False
+    """Whether it can have an auxiliary classifier."""
+    compares: ClassVar[bool] = False
+    """Whether it compares the examples of a batch, which then have to be of one kind."""
+
+    @property
+    def batch_norm(self) -> bool:
+        """Whether logits depend on the batch by its statistics."""
+        return False

@@ -1,0 +1,169 @@
+"""What a run trains, as the rest of the program sees it."""
+
+import functools
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import jax
+import numpy as np
+from jaxtyping import Array, Key, PyTree, UInt8
+
+from gan_jax.config import Config
+from gan_jax.data import Stream
+from gan_jax.evaluation.evaluator import Evaluator
+from gan_jax.health.checks import Checks
+from gan_jax.objectives import Objective
+from gan_jax.state import TrainState
+
+# The random streams of a run, each folded into the root key of its seed.
+INITIALIZATION, TRAINING, PREVIEWS, CHECKS = range(4)
+
+
+def stream_key(seed: int, stream: int) -> Key[Array, ""]:
+    """The key of one of a run's random streams."""
+    return jax.random.fold_in(jax.random.key(seed), stream)
+
+
+class Description(Protocol):
+    """What is known of a run's data when they are not at hand: a frozen dataclass, kept as
+    `data.json`. It is all that networks and later readers depend on."""
+
+    @property
+    def examples(self) -> int:
+        """In an epoch."""
+        ...
+
+    def __str__(self) -> str:
+        """In words: `1,618 examples of 8×8×1`."""
+        ...
+
+
+class Dataset(NamedTuple):
+    """The real examples of a run."""
+
+    name: str
+    """What people call them."""
+    streams: tuple[Stream, ...]
+    """What it trains on: where each array of a batch comes from."""
+    held_out: tuple[Stream, ...]
+    """What it does not train on, of those streams where something is held out."""
+    description: Any
+    """Of what it trains on: a `Description`."""
+
+    @property
+    def skipped(self) -> int:
+        """Examples that could not be read, and were left out."""
+        return sum(stream.source.skipped for stream in self.streams)
+
+
+class Task(Protocol):
+    """One thing that can be trained: for a configuration, and data of a description.
+
+    A task is a frozen dataclass of these two, so that equal ones share what was compiled. The
+    training program, the trainer, checkpoints, checks, scores and the report know what they train
+    through this protocol only. A new task is a file in `gan_jax/tasks` with a task and its
+    configuration, a subclass of `gan_jax.config.Config` with a `kind`, which has the methods of
+    `TaskConfig`.
+    """
+
+    config: Any
+    """The run's configuration."""
+    data: Any
+    """The description of its data."""
+
+    commands: ClassVar[frozenset[str]]
+    """Which of the `gan-jax` commands about trained models apply: sample, interpolate, …"""
+
+    @property
+    def objective(self) -> Objective:
+        """What both networks minimise."""
+        ...
+
+    def check(self) -> None:
+        """
+        Raises:
+            InputError: these data cannot be trained on, or not be scored, as configured.
+        """
+        ...
+
+    def essence(self) -> "Task":
+        """The task without what makes no difference to the states' structure: tasks of the same
+        essence share what is compiled for creating them."""
+        ...
+
+    def create(self, key: Key[Array, ""], *, traced: bool = False) -> tuple[TrainState, TrainState]:
+        """Both train states at the start, `(d, g)`; traceable. Learning rates may be `traced`: see
+        `gan_jax.config.Optimizer.build`."""
+        ...
+
+    def prepare(
+        self, examples: dict[str, Array], key: Key[Array, ""], axis_name: str | None
+    ) -> dict[str, Array]:
+        """The batches [batches, examples, …] that the steps see, of examples as they are stored;
+        a pure function of arrays, traced into the training program."""
+        ...
+
+    def preview(self, g: TrainState) -> PyTree:
+        """What shows how far the generator is: arrays, computed on the device and not waited for,
+        which do not hold on to `g`. Always of the same latents or inputs."""
+        ...
+
+    def draw(self, preview: PyTree, dataset: Dataset) -> UInt8[np.ndarray, "height width c"]:
+        """The preview, fetched to the host, as an image for people."""
+        ...
+
+    def checks(self, dataset: Dataset) -> Checks:
+        """What is measured at checks."""
+        ...
+
+    def evaluator(self, dataset: Dataset) -> Evaluator:
+        """What scores the generator."""
+        ...
+
+
+class TaskConfig(Protocol):
+    """What the configuration of a task has beside the fields of every run."""
+
+    description_type: ClassVar[type[Any]]
+    """Of `data.json`."""
+
+    def validate(self, where: str = "") -> None:
+        """See `gan_jax.config.Config`."""
+        ...
+
+    def check_devices(self, devices: int) -> None:
+        """
+        Raises:
+            InputError: so many devices do not divide the batch.
+        """
+        ...
+
+    def load(
+        self,
+        *,
+        data_dir: str | None = None,
+        skip_bad_images: bool = False,
+        budget_bytes: float = 0,
+    ) -> Dataset:
+        """The real examples. Up to so many bytes are read whole, unless the configuration says
+        how many.
+
+        Raises:
+            InputError: they are missing, or do not fit.
+        """
+        ...
+
+    def build(self, data: Any) -> Task:
+        """The task for data of this description."""
+        ...
+
+
+def initial_states(task: Task, *, traced: bool = False) -> tuple[TrainState, TrainState]:
+    """Both train states at the start of a task's run. `jax.eval_shape` of it gives their shapes
+    without computing anything."""
+    key = stream_key(task.config.seed, INITIALIZATION)
+    return _creation(task.essence(), traced)(key)
+
+
+@functools.cache
+def _creation(task: Task, traced: bool) -> Any:
+    return jax.jit(functools.partial(task.create, traced=traced))

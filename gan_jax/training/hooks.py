@@ -1,0 +1,251 @@
+"""What happens at regular iterations of a run, beside training."""
+
+import contextlib
+import dataclasses
+import functools
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from gan_jax import figures
+from gan_jax.errors import FailedError
+from gan_jax.evaluation import Scorekeeper
+from gan_jax.health.balance import balance
+from gan_jax.runs.checkpoints import Checkpoints
+from gan_jax.runs.logs import Log
+from gan_jax.runs.run import Run
+from gan_jax.state import TrainState
+from gan_jax.steps import Pace, Tally
+from gan_jax.training.monitor import Monitor
+from gan_jax.training.session import Session
+
+
+class Hook:
+    """Something that happens every so many iterations.
+
+    When its time has come, the trainer calls three of its methods, in this order. What follows the
+    training of an interval is done while the devices train the next one, unless the hook `rests`:
+    then they wait for it.
+    """
+
+    every: int | None = None
+    """Iterations from one time to the next, counted from 0. None: never."""
+    at_end: bool = False
+    """Whether the last iteration of the run is a time too."""
+    rests: bool = False
+    """Whether `act` needs the states at rest, known to be finite."""
+
+    def is_due(self, iteration: int, end: int) -> bool:
+        """Whether its time comes after so many iterations, of `end` in all."""
+        if self.every is None:
+            return False
+        return iteration % self.every == 0 or (self.at_end and iteration == end)
+
+    def next(self, iteration: int) -> int | None:
+        """The next time after this iteration, if there is one."""
+        return None if self.every is None else iteration - iteration % self.every + self.every
+
+    def start(self, iteration: int, d: TrainState, g: TrainState) -> Any:
+        """Called before the states may be overwritten. What it dispatches to the devices it does
+        not wait for, and returns."""
+
+    def observe(self, tally: Tally) -> None:
+        """Called for every call of the program once it has run, with host arrays."""
+
+    def finish(self, iteration: int, started: Any) -> None:
+        """Called with what `start` returned, once training up to here is known to be finite."""
+
+    def act(self, iteration: int, d: TrainState, g: TrainState) -> None:
+        """Called while the states are at rest, if the hook `rests`."""
+
+
+class Averages:
+    """Of the metrics since iteration `start`. A network's are averaged over the iterations that
+    updated it; one that was not updated has none."""
+
+    def __init__(self, start: int):
+        self.start, self.began = start, time.monotonic()
+        self._sums: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, tally: Tally) -> None:
+        """Takes in what a call measured, as host arrays."""
+        for network, metrics in tally.sums.items():
+            for metric, value in metrics.items():
+                name = f"{network}/{metric}"
+                self._sums[name] = self._sums.get(name, 0.0) + float(value)
+                self._counts[name] = self._counts.get(name, 0) + int(tally.updated[network])
+
+    def values(self) -> dict[str, float]:
+        """By network and metric, as `d/loss`."""
+        return {
+            name: total / self._counts[name]
+            for name, total in self._sums.items()
+            if self._counts[name]
+        }
+
+
+class CheckHook(Hook):
+    """Checks how the training goes, says so, and sets the networks' pace if they are balanced.
+
+    All processes measure where training depends on it; otherwise the first one alone.
+
+    Raises:
+        FailedError: from `finish`, at a failure that the run is to stop at.
+    """
+
+    def __init__(self, session: Session, monitor: Monitor, log: Log | None, first: int):
+        config = session.task.config
+        self._balance, self._decides = config.balance, config.on_failure != "warn"
+        self.every = config.check_every if session.main or self._balance or self._decides else None
+        # What was measured decides about the next call.
+        self.rests = self._balance
+        self._monitor, self._log = monitor, log
+        self._averages, self._state = Averages(first), "healthy"
+        self.pace = balance(monitor.history) if self._balance else Pace()
+        self.reached = 0
+        """The iteration of the last check."""
+
+    def start(self, iteration: int, d: TrainState, g: TrainState) -> Any:
+        return self._monitor.measure(iteration, d, g)
+
+    def observe(self, tally: Tally) -> None:
+        self._averages.add(tally)
+
+    def finish(self, iteration: int, started: Any) -> None:
+        found = self._monitor.check(iteration, started, self._averages.values())
+        self._averages = Averages(iteration)
+        if self._log and found.state != self._state:
+            self._log.say(f"iteration {iteration:,}: {found}")
+        self._state, self.reached, failing = found.state, iteration, found.failing
+        if self._balance or self._decides:
+            failing = _as_the_first_process(failing)
+        if self._balance:
+            self.pace = balance(self._monitor.history)
+        if failing and self._decides:
+            raise FailedError(f"stopped at iteration {iteration:,}: {found}")
+
+
+class LogHook(Hook):
+    """Writes a line of numbers."""
+
+    at_end = True
+
+    def __init__(self, session: Session, log: Log, first: int):
+        config = session.task.config
+        self.every = config.log_every
+        self._log, self._began, self._averages = log, time.monotonic(), Averages(first)
+        self._images = config.batch_size * config.alternation.batches
+        self._examples = session.task.data.examples
+
+    def observe(self, tally: Tally) -> None:
+        self._averages.add(tally)
+
+    def finish(self, iteration: int, started: Any) -> None:
+        averages, now = self._averages, time.monotonic()
+        images = (iteration - averages.start) * self._images
+        self._log.entry(
+            iteration,
+            {
+                "epoch": iteration * self._images / self._examples,
+                "images": iteration * self._images,
+                "seconds": now - self._began,
+                "images_per_second": images / (now - averages.began),
+                **averages.values(),
+            },
+        )
+        self._averages = Averages(iteration)
+
+
+class PreviewHook(Hook):
+    """Draws what the generator makes, always of the same latents or inputs."""
+
+    at_end = True
+
+    def __init__(self, session: Session, log: Log):
+        self.every = session.task.config.sample_every
+        self._session, self._log = session, log
+
+    def start(self, iteration: int, d: TrainState, g: TrainState) -> Any:
+        return self._session.task.preview(g)
+
+    def finish(self, iteration: int, started: Any) -> None:
+        session = self._session
+        image = session.task.draw(jax.tree.map(np.asarray, started), session.dataset)
+        figures.save(image, session.run.directory / "samples" / f"{iteration:07}.png")
+        self._log.image(iteration, image)
+
+
+class ScoreHook(Hook):
+    """Scores the generator, and keeps it if it is the best so far."""
+
+    rests = True
+
+    def __init__(
+        self, session: Session, scorekeeper: Scorekeeper | None, closing: contextlib.ExitStack
+    ):
+        self.every = session.task.config.evaluation.every or None
+        self._session, self._scorekeeper, self._closing = session, scorekeeper, closing
+
+    def act(self, iteration: int, d: TrainState, g: TrainState) -> None:
+        best = self._scorekeeper(iteration, g) if self._scorekeeper else None
+        if _as_the_first_process(best is not None):
+            self._checkpoints.save(iteration, d, g)
+        if best is not None:
+            self._session.run.set_best(best)
+
+    @functools.cached_property
+    def _checkpoints(self) -> Checkpoints:
+        """Made when there is one to save."""
+        return self._closing.enter_context(self._session.run.best_checkpoints())
+
+
+class CheckpointHook(Hook):
+    """Saves both states."""
+
+    rests = True
+
+    def __init__(self, session: Session, checkpoints: Checkpoints):
+        self.every = session.task.config.checkpoint_every
+        self._checkpoints, self.saved = checkpoints, checkpoints.latest()
+
+    def act(self, iteration: int, d: TrainState, g: TrainState) -> None:
+        if self.saved != iteration:
+            self._checkpoints.save(iteration, d, g)
+            self.saved = iteration
+
+    def last(self) -> str:
+        """The last good checkpoint, in words."""
+        latest = self._checkpoints.latest()
+        if latest is None:
+            return "there is no checkpoint yet"
+        return f"the last good checkpoint is {self._checkpoints.directory / str(latest)}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """Traces the iterations from `begin` to `end` with JAX's profiler, into `directory`."""
+
+    begin: int
+    end: int
+    directory: Path
+
+    def next(self, iteration: int) -> int | None:
+        """Where a trace begins or ends after this iteration."""
+        return min((edge for edge in (self.begin, self.end) if edge > iteration), default=None)
+
+    def tracing(self) -> contextlib.AbstractContextManager[Any]:
+        """While this lasts, JAX writes a trace."""
+        return jax.profiler.trace(self.directory, create_perfetto_trace=True)
+
+
+def _as_the_first_process(value: bool) -> bool:
+    """All processes do what the first one found."""
+    if jax.process_count() == 1:
+        return value
+    return bool(multihost_utils.broadcast_one_to_all(np.array(value)))

@@ -1,0 +1,313 @@
+"""`gan_jax.train`: a run from its plan to its end, through rollbacks."""
+
+import contextlib
+import functools
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from gan_jax.config import Config
+from gan_jax.data import make_feed
+from gan_jax.errors import DivergedError, FailedError, InputError
+from gan_jax.health import diagnosis
+from gan_jax.runs.checkpoints import Checkpoints
+from gan_jax.runs.lock import alone
+from gan_jax.runs.logs import Lines, Log
+from gan_jax.runs.run import Rollback, Run
+from gan_jax.state import TrainState
+from gan_jax.steps import Pace
+from gan_jax.tasks.base import CHECKS, TRAINING, initial_states, stream_key
+from gan_jax.training.hooks import (
+    CheckHook,
+    CheckpointHook,
+    Hook,
+    LogHook,
+    PreviewHook,
+    Profile,
+    ScoreHook,
+)
+from gan_jax.training.interruption import Interruption
+from gan_jax.training.monitor import Monitor
+from gan_jax.training.plan import Plan, agree, make_plan
+from gan_jax.training.program import axis_indices, program_of, replicate
+from gan_jax.training.scorekeeper import Scorekeeper
+from gan_jax.training.session import Session
+from gan_jax.training.trainer import Trainer
+from gan_jax.training.transfer import transfer_both
+
+_ROLLBACKS = 3
+_TRACED = 10  # iterations
+
+
+class Result(NamedTuple):
+    """What a run leaves: both train states, and where the rest is."""
+
+    d: TrainState
+    g: TrainState
+    directory: Path
+
+
+def train(
+    config: Config,
+    *,
+    out: str | Path | None = None,
+    fork: str | Path | None = None,
+    init_from: str | Path | None = None,
+    data_dir: str | None = None,
+    skip_bad_images: bool = False,
+    profile: bool = False,
+) -> Result:
+    """Runs an experiment, or goes on with it where it stopped.
+
+    Args:
+        config: What to run.
+        out: The run's directory, by default `runs/NAME`. If it holds a run already, that one is
+            resumed from its latest checkpoint; then `config` may differ in how long to run and how
+            often to log, sample and save, and in nothing else.
+        fork: Start a new run in this directory from the latest checkpoint in `out`, under `config`,
+            which may differ in whatever leaves the networks and optimisers the same shape.
+        init_from: Begin a new run with the networks of this one, at its latest checkpoint: every
+            array that has the same name and shape in both.
+        data_dir: Where TFDS datasets are prepared.
+        skip_bad_images: Leave out images that cannot be decoded.
+        profile: Trace some iterations with JAX's profiler, into `profile/` in the run's directory.
+
+    Returns:
+        The final states on the host, and the directory.
+
+    Raises:
+        InputError: something about the input has to change.
+        DivergedError: a loss or gradient was not finite.
+        FailedError: a check found a failure, and `config.on_failure` is "stop", or "rollback" and
+            it was rolled back three times already.
+        KeyboardInterrupt: after SIGINT or SIGTERM, once a checkpoint is saved.
+    """
+    plan, error = None, None
+    try:
+        plan = make_plan(
+            config,
+            out=out,
+            fork=fork,
+            init_from=init_from,
+            data_dir=data_dir,
+            skip_bad_images=skip_bad_images,
+        )
+    except InputError as own:
+        error = own
+    agree(error, plan)
+    assert plan is not None  # or `agree` has raised
+    with contextlib.ExitStack() as closing:
+        run, error = None, None
+        try:
+            if jax.process_index() == 0:
+                closing.enter_context(alone(plan.directory))
+            run = _open(plan)
+        except InputError as own:
+            error = own
+        agree(error, None)
+        assert run is not None
+        while True:
+            session = _session(plan, run)
+            try:
+                return _attempt(session, plan, profile=profile)
+            except (FailedError, DivergedError) as failure:
+                if config.on_failure != "rollback" or session.rollbacks == _ROLLBACKS:
+                    raise
+                _roll_back(session, failure)
+
+
+def _open(plan: Plan) -> Run:
+    """The run's directory; process 0 makes it."""
+    if jax.process_index() == 0:
+        return Run.create(plan.directory, plan.task, plan.origin, plan.initial)
+    return Run(plan.directory, plan.task)
+
+
+def _session(plan: Plan, run: Run) -> Session:
+    rollbacks = len(run.rollbacks())
+    task = plan.task.config.slowed(0.5**rollbacks).build(plan.task.data)
+    return Session(run, task, plan.dataset, rollbacks)
+
+
+def _attempt(session: Session, plan: Plan, *, profile: bool) -> Result:
+    """Trains until the end, a failure or an interruption."""
+    config, run = session.task.config, session.run
+    interruption = Interruption()
+    with interruption, contextlib.ExitStack() as closing:
+        checkpoints = closing.enter_context(run.checkpoints())
+        first, d, g = _first_states(session, plan, checkpoints)
+        d, g = replicate((d, g))
+        driver = _Driver(session)
+        log = None
+        if session.main:
+            log = Log(run.directory, start=first, iterations=config.iterations)
+            closing.callback(log.close)
+            _announce(session, log, first)
+        checkpoint = CheckpointHook(session, checkpoints)
+        if checkpoint.saved is None and (first or plan.initial is not None):
+            checkpoint.act(first, d, g)  # from now on, it stands on its own
+        check, *others = _hooks(session, log, first, closing)
+        trainer = Trainer(
+            call=driver.call,
+            boundary=driver.boundary,
+            hooks=(check, *others),
+            checkpoint=checkpoint,
+            pace=lambda: check.pace,
+            end=config.iterations,
+            interruption=interruption,
+            profile=_profile(session, driver, first) if profile else None,
+        )
+        if first < config.iterations:
+            d, g, reached = trainer.train(d, g, first)
+        else:
+            reached = first
+    if reached < config.iterations:
+        raise KeyboardInterrupt(reached)
+    return Result(*jax.tree.map(np.asarray, (d, g)), run.directory)
+
+
+def _hooks(
+    session: Session, log: Log | None, first: int, closing: contextlib.ExitStack
+) -> tuple[CheckHook, *tuple[Hook, ...]]:
+    """All hooks but that which saves, in their order: checks come first, since they may end the
+    run; what is logged and drawn is of a run that goes on; scores come before the checkpoint, so
+    that a run resumed from it has them."""
+    run, task = session.run, session.task
+    lines = None
+    if session.main:
+        lines = Lines(run.directory / "health.jsonl", start=first)
+        closing.callback(lines.close)
+    monitor = Monitor(
+        functools.cache(lambda: task.checks(session.dataset)),
+        stream_key(task.config.seed, CHECKS),
+        checks=run.health(until=first),
+        lines=lines,
+    )
+    check = CheckHook(session, monitor, log, first)
+    if log is None:
+        return check, ScoreHook(session, None, closing)
+    scorekeeper = Scorekeeper(session, log, start=first)
+    closing.callback(scorekeeper.close)
+    return (
+        check,
+        LogHook(session, log, first),
+        PreviewHook(session, log),
+        ScoreHook(session, scorekeeper, closing),
+    )
+
+
+class _Driver:
+    """Calls the training program, each time with what the feed has for it."""
+
+    def __init__(self, session: Session):
+        task, config = session.task, session.task.config
+        self._task, self._alternation = task, config.alternation
+        self._key = stream_key(config.seed, TRAINING)
+        self._feed = make_feed(
+            session.dataset.streams,
+            seed=config.seed,
+            batch_size=config.batch_size,
+            batches=config.alternation.batches,
+            capacity=min(config.log_every, config.sample_every, config.checkpoint_every),
+            iterations=config.iterations,
+            axis_indices=axis_indices(),
+            members=jax.device_count(),
+        )
+        self._resident = replicate(self._feed.resident)
+
+    def call(
+        self, d: TrainState, g: TrainState, start: int, count: int, pace: Pace, stop: bool
+    ) -> Any:
+        """Iterations `start` to `start + count − 1`: `(d, g, tally)`."""
+        config = self._task.config
+        program = program_of(
+            config.essence().build(self._task.data),
+            type(self._feed).select,
+            self._feed.capacity,
+            self._alternation.during(self._epoch(start)),
+            paced=config.balance,
+        )
+        stops = np.full(jax.local_device_count(), stop, np.int32)
+        return program(
+            d, g, self._resident, self._feed.rows(start, count), stops, np.int32(start),
+            np.int32(count), self._key, Pace(*map(np.int32, pace)),
+        )  # fmt: skip
+
+    def boundary(self, iteration: int) -> int:
+        """Up to where a call from here may go: it may not hold more than the feed's capacity, nor
+        cross from one network's period to the other's."""
+        full = iteration + self._feed.capacity
+        if self._alternation.d_epochs is None:
+            return full
+        return min(full, self._feed.first_batch(self._epoch(iteration) + 1))
+
+    def _epoch(self, iteration: int) -> int:
+        return self._feed.epoch(iteration * self._alternation.batches)
+
+
+def _profile(session: Session, driver: _Driver, first: int) -> Profile | None:
+    """Ten iterations, from the tenth on where there are as many."""
+    if not session.main:
+        return None
+    begin = first + _TRACED if session.task.config.iterations - first > _TRACED else first
+    return Profile(begin, begin + _TRACED, session.run.directory / "profile")
+
+
+def _first_states(
+    session: Session, plan: Plan, checkpoints: Checkpoints
+) -> tuple[int, TrainState, TrainState]:
+    """Where to start, from a checkpoint or from the seed."""
+    run, like = session.run, jax.eval_shape(lambda: initial_states(session.task))
+    latest = checkpoints.latest()
+    if latest is not None:
+        return latest, *checkpoints.restore(latest, *like)
+    origin = run.origin()
+    if origin is not None:
+        return origin.iteration, *Run.open(origin.directory).states(origin.iteration, like)
+    states = jax.tree.map(np.asarray, initial_states(session.task))
+    initial = plan.initial
+    if initial is not None:
+        trained = Run.open(initial.directory).states(initial.iteration)
+        states, words = transfer_both(states, trained, initial.directory)
+        if session.main:
+            print(f"beginning with the networks of {initial.directory}; {words}")
+    return 0, *states
+
+
+def _announce(session: Session, log: Log, first: int) -> None:
+    dataset, iterations = session.dataset, session.task.config.iterations
+    kept = sum(source.description.examples for source in dataset.held_out if source)
+    others = f" ({kept:,} more held out)" if kept else ""
+    log.say(
+        f"{dataset.name}: {dataset.description}{others} on {jax.device_count()} "
+        f"{jax.default_backend().upper()} device(s), in {session.run.directory}"
+    )
+    if dataset.skipped:
+        log.say(f"skipped {dataset.skipped} images that cannot be read")
+    if first >= iterations:
+        log.say(f"it has been trained for {first:,} iterations already")
+    elif first:
+        log.say(f"going on from the checkpoint at iteration {first:,}")
+
+
+def _roll_back(session: Session, failure: Exception) -> None:
+    """Makes the last checkpoint of a healthy time the latest; 0 is the beginning."""
+    run = session.run
+    if session.main:
+        checks = run.health()
+        end = len(checks)
+        while end and checks[end - 1]["state"] not in diagnosis.GOOD:
+            end -= 1
+        healthy = checks[end - 1]["iteration"] if end else 0
+        # A failure is named some checks after it began.
+        before = checks[end - 1 - diagnosis.WINDOW]["iteration"] if end > diagnosis.WINDOW else 0
+        kept = [i for i in run.kept() if i <= healthy]
+        to = max((i for i in kept if i <= before), default=min(kept, default=0))
+        state = checks[-1]["state"] if isinstance(failure, FailedError) else "diverged"
+        run.roll_back(Rollback(checks[-1]["iteration"] if checks else 0, to, state))
+        print(f"{failure}; going back to iteration {to:,}, at half the learning rates")
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("rolled back")
