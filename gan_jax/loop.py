@@ -21,7 +21,7 @@ from gan_jax import build, diagnosis, figures, sampling, start
 from gan_jax.balance import pace
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.config import Config, essence
-from gan_jax.data import Feed, Order, make_feed
+from gan_jax.data import Feed, Stream, longest
 from gan_jax.diagnosis import Diagnosis
 from gan_jax.errors import DivergedError, FailedError, InputError
 from gan_jax.interruption import Interruption
@@ -165,7 +165,12 @@ class _Session:
         self.like = jax.eval_shape(lambda: build.states(self.config, self.data))
         self.objective = build.objective(self.config, self.data)
         self.main = jax.process_index() == 0
-        self.order = Order(self.config.seed, self.data.examples, self.config.batch_size)
+        label = "label" if self.config.objective.conditional else None
+        self.streams = (Stream(self.source, "real", label),)
+        self.orders = tuple(
+            stream.order(self.config.seed, self.config.batch_size) for stream in self.streams
+        )
+        self.order = longest(self.orders)
         self.key = jax.random.fold_in(jax.random.key(self.config.seed), build.TRAINING)
         self.interruption = Interruption()
         self.profile = profile
@@ -223,15 +228,14 @@ class _Session:
 
     def _make_feed(self) -> Feed:
         config = self.config
-        return make_feed(
-            self.source,
-            self.order,
+        return Feed(
+            self.streams,
+            self.orders,
             batches=config.alternation.batches,
             capacity=min(config.log_every, config.sample_every, config.checkpoint_every),
             iterations=config.iterations,
             axis_indices=axis_indices(),
             members=jax.device_count(),
-            labels=config.objective.conditional,
         )
 
     def _announce(self, first: int) -> None:
@@ -341,7 +345,13 @@ class _Session:
         """The program of this turn: the one of an earlier run in this process, if it was the same
         but for its seed."""
         config = self.config
-        key = (essence(config), self.data, type(self.feed), self.feed.capacity, turn)
+        key = (
+            essence(config),
+            self.data,
+            jax.tree.structure(self.feed.resident),
+            self.feed.capacity,
+            turn,
+        )
         key = tuple(map(repr, key))
         if key not in _programs:
             while len(_programs) >= _KEPT:
