@@ -25,9 +25,7 @@ from jax import lax
 from benchmarks.provocations import GAMES, PROVOCATIONS, Blind, Provocation
 from gan_jax import build, signals
 from gan_jax.compilation import CompiledFast, keep_compiled
-from gan_jax.data import Order, load
-from gan_jax.data.feed import prepare
-from gan_jax.data.held_out import hold_out
+from gan_jax.data import Order, hold_out, load, prepare
 from gan_jax.diagnosis import GOOD, STATES, diagnose
 from gan_jax.state import TrainState
 from gan_jax.steps import alternate
@@ -72,9 +70,7 @@ class _Game:
 
     @staticmethod
     def _seen(real: np.ndarray) -> np.ndarray:
-        return np.asarray(
-            prepare({"real": jnp.asarray(real)}, None, flip=False, axis_name=None)["real"]
-        )
+        return np.asarray(prepare({"real": jnp.asarray(real)}, None)["real"])
 
     def _program(self, phase: int):
         config, objective = self.configs[phase], self.objectives[phase]
@@ -86,7 +82,7 @@ class _Game:
                 if self.label is not None:
                     batches["label"] = jnp.asarray(self.label)[indices[i]]
                 d, g, metrics = alternate(
-                    d, g, prepare(batches, key, flip=False, axis_name=None),
+                    d, g, prepare(batches, key),
                     jax.random.fold_in(key, start + i),
                     objective=objective, alternation=config.alternation,
                 )  # fmt: skip

@@ -17,7 +17,7 @@ from benchmarks.worker import peak_resident_bytes
 from benchmarks.workloads import Workload
 from gan_jax import losses, networks, regularizers
 from gan_jax.compilation import CompiledFast
-from gan_jax.data import Description, Examples, Order, make_feed
+from gan_jax.data import Description, Examples, Feed, Order, Stream
 from gan_jax.networks import layers
 from gan_jax.program import Pace, axis_indices, make_program, replicate
 from gan_jax.steps import Alternation, alternate
@@ -116,15 +116,14 @@ class Game:
         else:
             real = rng.integers(0, 256, (w.examples, *w.shape), np.uint8)
         source = Examples(Description(w.shape, None, w.examples, ""), real, None)
-        self.feed = make_feed(
-            source,
-            Order(0, w.examples, w.batch_size),
+        self.feed = Feed(
+            (Stream(source),),
+            (Order(0, w.examples, w.batch_size),),
             batches=self.alternation.batches,
             capacity=w.iterations,
             iterations=10**9,
             axis_indices=axis_indices(),
             members=jax.device_count(),
-            labels=False,
         )
         self.d, self.g = replicate(jax.jit(functools.partial(states, w))())
         self.resident = replicate(self.feed.resident)

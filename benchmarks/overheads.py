@@ -31,7 +31,7 @@ from benchmarks.workloads import WORKLOADS
 from experiments import digits
 from gan_jax.compilation import CompiledFast
 from gan_jax.config import Config, Data, Network, Objective
-from gan_jax.data.feed import prepare
+from gan_jax.data import prepare
 from gan_jax.loop import train
 from gan_jax.steps import Alternation, alternate
 
@@ -149,15 +149,15 @@ def resident(turns: int) -> dict[str, float]:
 
     def only_data(data, rows, key):
         def body(i, total):
-            batch = game.feed.select(data, rows[i % len(rows)])
-            batch = prepare(batch, jax.random.fold_in(key, i), flip=True, axis_name=None)
+            batch = game.feed.select(data, jax.tree.map(lambda x: x[i % len(x)], rows))
+            batch = prepare(batch, jax.random.fold_in(key, i), flip=("real",))
             pictures = jax.lax.optimization_barrier(batch["real"])  # all of them are wanted
             return total + pictures[0, 0, 0, 0, 0]
 
         return jax.lax.fori_loop(0, count, body, 0.0)
 
-    rows = jnp.asarray(game.feed.rows(0, game.w.iterations)[0])
-    data = {"real": jnp.asarray(game.feed.resident["real"])}
+    rows = jax.tree.map(lambda x: jnp.asarray(x[0]), game.feed.rows(0, game.w.iterations))
+    data = jax.tree.map(jnp.asarray, game.feed.resident)
     alone = CompiledFast(jax.jit(only_data))
     alone(data, rows, jax.random.key(0))
     found = in_turns(

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from gan_jax.data import cache
+from gan_jax import paths
 
 _CPU_OPTIONS = {
     # Matrix products and sums by YNNPACK, but convolutions by Eigen, which takes half as long for
@@ -66,6 +66,6 @@ def keep_compiled(directory: Path | None = None) -> None:
     if jax.default_backend() == "cpu" and jax.device_count() > 1:
         return
     if jax.config.jax_compilation_cache_dir is None:
-        directory = directory or cache.root() / "compiled"
+        directory = directory or paths.cache_root() / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(directory))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

@@ -10,8 +10,7 @@ import pytest
 
 from gan_jax import build
 from gan_jax.config import Config, Data, Network, Objective
-from gan_jax.data import Examples, cache, load
-from gan_jax.data.held_out import hold_out
+from gan_jax.data import Examples, cache, hold_out, load
 from gan_jax.errors import InputError
 from gan_jax.metrics import classifier, evaluation, extractors
 from gan_jax.metrics.evaluation import Evaluator, Score, better, make_extractor

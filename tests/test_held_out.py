@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from gan_jax.config import Data
-from gan_jax.data import load
-from gan_jax.data.held_out import hold_out
+from gan_jax.data import Data, Stream, hold_out, hold_out_each, load
 from gan_jax.errors import InputError
 
 DIGITS = load(Data(source="digits"))
@@ -53,3 +51,27 @@ def test_sources_that_are_read_one_by_one(tfds_dir):
 def test_something_is_left_to_train_on(n):
     with pytest.raises(InputError, match="held_out"):
         hold_out(DIGITS, n)
+
+
+def test_pairs_are_held_out_together_and_labels_stay(tmp_path):
+    images = np.zeros((40, 8, 8), np.uint8) + np.arange(40, dtype=np.uint8)[:, None, None]
+    np.savez(tmp_path / "input.npz", images=images, labels=np.arange(40))
+    np.savez(tmp_path / "target.npz", images=images + 100)
+    np.savez(tmp_path / "few.npz", images=images[:9])
+    sources = [load(Data(source=f"npz:{tmp_path / n}.npz")) for n in ("input", "target", "few")]
+    streams = [
+        Stream(sources[0], "input", label="class"),
+        Stream(sources[1], "target"),
+        Stream(sources[2], "few", number=1),
+    ]
+    training, held_out = hold_out_each(streams, None)
+    assert [stream.name for stream in training] == ["input", "target", "few"]
+    assert [stream.name for stream in held_out] == ["input", "target"]
+    assert [stream.label for stream in training] == ["class", None, None]
+    assert [stream.number for stream in training] == [0, 0, 1]
+    for inputs, targets in (training[:2], held_out):
+        np.testing.assert_array_equal(targets.source.real, inputs.source.real + 100)
+        np.testing.assert_array_equal(inputs.source.label, inputs.source.real[:, 0, 0, 0])
+    assert [stream.source.description.examples for stream in training] == [36, 36, 9]
+    with pytest.raises(InputError, match="held_out"):
+        hold_out_each(streams, 9)

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax.data import cache
+from gan_jax import paths
 from gan_jax.errors import InputError
 from gan_jax.metrics import inception
 from gan_jax.networks.inception import InceptionV3
@@ -335,7 +335,7 @@ def test_weights_are_converted_once(cheap, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(inception, "_read", None)
         jax.tree.map(np.testing.assert_array_equal, inception._variables(path), expected)
-    (stored,) = cache.root().rglob("*.npz")
+    (stored,) = paths.cache_root().rglob("*.npz")
     stored.write_bytes(stored.read_bytes()[:1000])
     jax.tree.map(np.testing.assert_array_equal, inception._variables(path), expected)
 
@@ -373,21 +373,21 @@ def test_weights_are_downloaded_once(server, tmp_path):
     inception.load()
     inception.load(tmp_path / "weights.pth")  # the same file by path
     assert server.requests == 1
-    assert len(list(cache.root().rglob("*.*"))) == 1
+    assert len(list(paths.cache_root().rglob("*.*"))) == 1
 
 
 def test_a_damaged_download_is_refused(server):
     server.content = server.content[:-1] + b"?"
     with pytest.raises(InputError, match=r"weights\.pth is damaged"):
         inception.load()
-    assert not cache.root().exists()
+    assert not paths.cache_root().exists()
 
 
 def test_a_download_that_breaks_off_is_refused(server):
     server.content = server.content[:-1]
     with pytest.raises(InputError, match=r"cannot download .*by hand, and give the path"):
         inception.load()
-    assert not cache.root().exists()
+    assert not paths.cache_root().exists()
 
 
 def test_a_download_without_a_network_says_what_to_do(monkeypatch):

@@ -75,6 +75,30 @@ def test_every_place_is_taken_by_every_example():
     assert abs(counts - 100).max() < 45  # five standard deviations
 
 
+def test_the_first_stream_is_drawn_from_the_seed_and_the_epoch_alone():
+    # Runs that were begun before there were several streams go on with the same batches.
+    drawn = np.concatenate([np.random.default_rng([7, e]).permutation(10) for e in range(3)])
+    np.testing.assert_array_equal(stream(Order(7, 10, 4), 30), drawn)
+    np.testing.assert_array_equal(stream(Order(7, 10, 4, stream=0), 30), drawn)
+
+
+def test_streams_have_orders_of_their_own():
+    orders = {
+        tuple(epoch)
+        for number in range(5)
+        for epoch in stream(Order(0, 20, 20, stream=number), 100).reshape(5, -1)
+    }
+    assert len(orders) == 25
+    np.testing.assert_array_equal(
+        stream(Order(0, 20, 3, stream=4), 60), stream(Order(0, 20, 7, stream=4), 60)
+    )
+
+
+def test_equal_orders_are_one():
+    assert Order(1, 10, 4, stream=2) == Order(1, 10, 4, stream=2)
+    assert len({Order(1, 10, 4), Order(1, 10, 4, stream=0), Order(1, 10, 4, stream=1)}) == 2
+
+
 @pytest.mark.parametrize(("examples", "batch_size"), SIZES)
 def test_epoch_is_that_of_the_first_example(examples, batch_size):
     order = Order(0, examples, batch_size)

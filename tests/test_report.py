@@ -236,7 +236,7 @@ def test_data_that_changed_are_refused(tmp_path):
 def test_real_examples_are_those_trained_on(tmp_path):
     run = make_run(tmp_path / "run")
     assert len(memory.real_examples(run, None)) == 1797
-    source, _ = data.held_out.hold_out(data.load(run.config.data), None)
+    source, _ = data.hold_out(data.load(run.config.data), None)
     held = dataclasses.replace(run, data=source.description)
     np.testing.assert_array_equal(memory.real_examples(held, None), source.real)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax.config import Data
-from gan_jax.data import Examples, cache, gaussians, load, pictures, sources
+from gan_jax.data import Data, Examples, cache, gaussians, images, load, sources
+from gan_jax.data.sources import stacked_mnist
 from gan_jax.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -346,13 +346,13 @@ def test_tfds_from_the_environment_streamed_and_refitted(tfds_dir, monkeypatch):
 @pytest.fixture
 def decoded(monkeypatch):
     """The names of the files that were decoded."""
-    names, read = [], pictures.read
+    names, read = [], images.read
 
     def counting(path, *options):
         names.append(path.name)
         return read(path, *options)
 
-    monkeypatch.setattr(pictures, "read", counting)
+    monkeypatch.setattr(images, "read", counting)
     return names
 
 
@@ -543,13 +543,68 @@ def test_parts_of_lazy_sources(tmp_path):
     np.testing.assert_array_equal(part.read(2)[0][..., 0], images[5])
 
 
+# ---- kinds ----
+
+
+def test_kinds_are_found_by_how_they_are_named():
+    assert {"digits", "grid", "stacked_mnist", "tfds:NAME", "folder:PATH"} <= set(sources.USAGES)
+    for usage in sources.USAGES:
+        kind, argument = sources.find(usage)
+        assert kind.usage == usage
+        assert kind.argument == (argument or None)
+        assert len(kind.help.splitlines()) == 1
+
+
+@pytest.mark.parametrize("source", ["digit", "tfds", "npz:", "digits:8", "NAME"])
+def test_other_names_are_refused_with_those_that_there_are(source):
+    with pytest.raises(InputError) as refusal:
+        load(Data(source=source))
+    assert [
+        usage for usage in (repr(source), *sources.USAGES) if usage not in str(refusal.value)
+    ] == []
+
+
+def test_what_is_drawn_by_the_seed():
+    drawn = {kind.name for kind in sources.KINDS.values() if kind.is_drawn}
+    assert drawn == {"ring", "grid"}
+    assert Data(source="grid").is_drawn
+    assert not Data(source="npz:ring").is_drawn
+
+
+def test_splits_are_for_those_that_have_some():
+    sources.check_splits("tfds:mnist")
+    sources.check_splits("stacked_mnist")
+    with pytest.raises(InputError, match="only stacked_mnist and tfds:NAME have splits: ring has"):
+        load(Data(source="ring", split="test"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("fit", "stretch", "unknown data.fit 'stretch': one of crop, pad"),
+        ("channels", 2, r"data.channels is 1 \(grey\) or 3 \(RGB\), not 2"),
+        ("resolution", 0, "data.resolution is at least 1, not 0"),
+        ("limit", -5, "data.limit is at least 1, not -5"),
+    ],
+)
+def test_settings_are_validated(field, value, says):
+    Data().validate()
+    with pytest.raises(InputError, match=says):
+        Data(**{field: value}).validate()
+
+
+def test_settings_are_hashable():
+    assert len({Data(), Data(classes=(1, 2)), Data(classes=(1, 2))}) == 2
+
+
 # ---- stacks ----
 
 
 def test_stacks_spell_their_class(monkeypatch):
     digits = load(Data(source="digits"))
-    monkeypatch.setattr(sources, "_tfds", lambda data, name, data_dir: digits)
-    monkeypatch.setattr(sources, "STACKS", 300)
+    mnist = sources.Lazy(digits.description, digits.read, version="digits")
+    monkeypatch.setattr(stacked_mnist.tfds, "load", lambda request: mnist)
+    monkeypatch.setattr(stacked_mnist, "STACKS", 300)
     stacks = load(Data(source="stacked_mnist"))
     assert stacks.real.shape == (300, 8, 8, 3)
     assert stacks.description.num_classes == 1000
@@ -559,6 +614,6 @@ def test_stacks_spell_their_class(monkeypatch):
         assert label == 100 * red + 10 * green + blue
     assert len(set(stacks.label)) > 150  # of at most 300
     np.testing.assert_array_equal(load(Data(source="stacked_mnist")).real, stacks.real)
-    red = sources.red_digits(stacks)
+    red = stacked_mnist.red_digits(stacks)
     assert [label_of[x.tobytes()] for x in red.real] == list(red.label)
     assert red.description.num_classes == 10

@@ -12,7 +12,7 @@ import stylegan2
 from evidence.record import Record, table
 from gan_jax import figures, logs
 from gan_jax.config import Config
-from gan_jax.data.sources import load
+from gan_jax.data import load
 from gan_jax.loop import train
 from gan_jax.metrics.evaluation import Evaluator, make_extractor
 from gan_jax.runs import Run

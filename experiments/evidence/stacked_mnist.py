@@ -19,7 +19,8 @@ from gan_jax.config import (
     Objective,
     Optimizer,
 )
-from gan_jax.data.sources import load, red_digits
+from gan_jax.data import load
+from gan_jax.data.sources.stacked_mnist import red_digits
 from gan_jax.metrics import classifier
 
 IMAGES, BATCH_SIZE = 1_000_000, 64

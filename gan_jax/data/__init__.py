@@ -1,7 +1,27 @@
 """Real examples: where they come from, in which order, and how they reach the devices."""
 
-from gan_jax.data.feed import Feed, make_feed
-from gan_jax.data.order import Order
-from gan_jax.data.sources import Description, Examples, Source, load
+from gan_jax.data.config import Data, load
+from gan_jax.data.feed import Feed
+from gan_jax.data.held_out import hold_out, hold_out_each
+from gan_jax.data.images import BadImageError
+from gan_jax.data.order import Order, longest
+from gan_jax.data.preparation import prepare
+from gan_jax.data.sources import Description, Examples, Source
+from gan_jax.data.streams import Stream, check_pairs
 
-__all__ = ["Description", "Examples", "Feed", "Order", "Source", "load", "make_feed"]
+__all__ = [
+    "BadImageError",
+    "Data",
+    "Description",
+    "Examples",
+    "Feed",
+    "Order",
+    "Source",
+    "Stream",
+    "check_pairs",
+    "hold_out",
+    "hold_out_each",
+    "load",
+    "longest",
+    "prepare",
+]

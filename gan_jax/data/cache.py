@@ -1,7 +1,7 @@
-"""Decoded data sets, kept in the user's cache directory so that they are decoded once.
+"""Arrays kept in the user's cache, so that they are decoded or computed once.
 
-They lie under `$GAN_JAX_CACHE`, by default `gan_jax` in `$XDG_CACHE_HOME` or `~/.cache`. Deleting
-them loses nothing. Where nothing can be written, nothing is kept.
+They lie in `decoded` under `gan_jax.paths.cache_root()`. Deleting them loses nothing. Where nothing
+can be written, nothing is kept.
 """
 
 import contextlib
@@ -11,15 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-
-def root() -> Path:
-    """Where this user's caches are."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("GAN_JAX_CACHE") or Path(home) / "gan_jax")
+from gan_jax import paths
 
 
 def directory() -> Path:
-    return root() / "decoded"
+    """The folder that the arrays lie in."""
+    return paths.cache_root() / "decoded"
 
 
 def load(key: str) -> dict[str, np.ndarray] | None:
@@ -38,7 +35,7 @@ def store(key: str, **arrays: np.ndarray) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType] - none is a keyword
         partial.rename(path)
     except OSError:
         with contextlib.suppress(OSError):

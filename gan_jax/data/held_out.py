@@ -1,8 +1,12 @@
 """Real examples that are kept from training."""
 
+import dataclasses
+from collections.abc import Sequence
+
 import numpy as np
 
-from gan_jax.data.sources import Source, only
+from gan_jax.data.sources.base import Source, only
+from gan_jax.data.streams import Stream
 from gan_jax.errors import InputError
 
 _MOST = 512
@@ -25,3 +29,21 @@ def hold_out(source: Source, n: int | None) -> tuple[Source, Source | None]:
     held_out = np.random.default_rng(examples).permutation(examples)[:n]
     training = np.setdiff1d(np.arange(examples), held_out)  # in order
     return only(source, training), only(source, np.sort(held_out))
+
+
+def hold_out_each(
+    streams: Sequence[Stream], n: int | None
+) -> tuple[tuple[Stream, ...], tuple[Stream, ...]]:
+    """What to train on of every stream, and what is held out of those that have some, as by
+    `hold_out`. Of pairs, both go to the same side.
+
+    Raises:
+        InputError: `n` is negative, or leaves nothing of one to train on.
+    """
+    parts = [hold_out(stream.source, n) for stream in streams]
+    pairs = list(zip(streams, parts, strict=True))
+    training = tuple(dataclasses.replace(stream, source=rest) for stream, (rest, _) in pairs)
+    held_out = tuple(
+        dataclasses.replace(stream, source=part) for stream, (_, part) in pairs if part is not None
+    )
+    return training, held_out

@@ -1,30 +1,38 @@
 """Which examples make up which batch."""
 
+import dataclasses
 import functools
+from collections.abc import Callable, Iterable
 
 import numpy as np
+from jaxtyping import Int32
 
 
+@dataclasses.dataclass(frozen=True)
 class Order:
-    """Batches of a shuffled, endless stream, as a pure function of (seed, batch number).
+    """Batches of shuffled examples without end, as a pure function of (seed, batch number).
 
     Epoch `e` visits every example once, in a permutation drawn from (seed, e). Epochs follow each
     other without a gap: a batch that one epoch cannot fill takes its rest from the next.
     """
 
-    def __init__(self, seed: int, examples: int, batch_size: int):
-        self.seed = seed
-        self.examples = examples
-        self.batch_size = batch_size
-        # The stream moves forward: the epoch at hand and its neighbours are all it needs.
-        self._permutation = functools.lru_cache(maxsize=4)(self._draw_permutation)
+    seed: int
+    examples: int
+    batch_size: int
+    stream: int = 0
+    """Orders of other streams are independent of each other, those of one are equal."""
+
+    @functools.cached_property
+    def _permutation(self) -> Callable[[int], np.ndarray]:
+        # Batches move forward: the epoch at hand and its neighbours are all they need.
+        return functools.lru_cache(maxsize=4)(self._draw_permutation)
 
     def _draw_permutation(self, epoch: int) -> np.ndarray:
-        rng = np.random.default_rng([self.seed, epoch])
+        rng = np.random.default_rng([self.seed, epoch, *([self.stream] if self.stream else [])])
         return rng.permutation(self.examples).astype(np.int32)
 
-    def batch(self, number: int) -> np.ndarray:
-        """Indices of the examples in this batch: int32 [batch_size]."""
+    def batch(self, number: int) -> Int32[np.ndarray, " batch"]:
+        """Indices of the examples in this batch: [batch_size]."""
         position, end = number * self.batch_size, (number + 1) * self.batch_size
         parts = []
         while position < end:
@@ -41,3 +49,9 @@ class Order:
     def first_batch(self, epoch: int) -> int:
         """The first batch that begins in this epoch (or later)."""
         return -(-epoch * self.examples // self.batch_size)
+
+
+def longest(orders: Iterable[Order]) -> Order:
+    """Of the orders of a run's streams, the one whose epochs are the run's: that of the most
+    examples, which takes longest to see them all."""
+    return max(orders, key=lambda order: order.examples)

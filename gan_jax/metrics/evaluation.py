@@ -18,7 +18,8 @@ from jaxtyping import Array, Float, Int
 from gan_jax import figures, sampling
 from gan_jax.config import METRICS, Config, Data
 from gan_jax.data import Description, Examples, Source, cache, gaussians
-from gan_jax.data.sources import read_some, red_digits
+from gan_jax.data.sources import read_some
+from gan_jax.data.sources.stacked_mnist import red_digits
 from gan_jax.errors import InputError
 from gan_jax.metrics import classifier, extractors, frechet, inception
 from gan_jax.metrics.classification import classification_accuracy_score
@@ -224,13 +225,10 @@ class Evaluator:
         return {"CAS": score}, len(self._real), len(fake)
 
     def _modes(self, g, fake, labels, outputs):
-        mixture = {
-            "ring": (gaussians.ring_centers, gaussians.RING_STD),
-            "grid": (gaussians.grid_centers, gaussians.GRID_STD),
-        }.get(self.config.data.source)
+        mixture = gaussians.MIXTURES.get(self.config.data.source)
         if mixture is not None:
             centers, std = mixture
-            scores = mixture_modes(fake, centers(), std)
+            scores = mixture_modes(fake, centers, std)
             quality = {"high quality": scores.high_quality}
         else:
             predicted = outputs.logits.argmax(axis=1)

@@ -6,8 +6,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from gan_jax import data, figures
-from gan_jax.data.held_out import hold_out
-from gan_jax.data.pictures import BadPictureError
+from gan_jax.data import BadImageError, hold_out
 from gan_jax.errors import InputError
 from gan_jax.metrics import extractors
 from gan_jax.metrics.neighbors import nearest
@@ -74,7 +73,7 @@ def real_examples(run: Run, data_dir: str | None) -> np.ndarray:
     for index in indices.tolist():
         try:
             examples.append(source.read(index)[0])
-        except BadPictureError:
+        except BadImageError:
             continue
     return np.stack(examples)
 

@@ -7,8 +7,10 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,15 +20,24 @@ from gan_jax import config as base
 from gan_jax import figures, losses, networks, sampling
 from gan_jax.augment import Augmentation
 from gan_jax.augment.sections import AugmentationSection, NoAugmentation
-from gan_jax.data import Data, Description, Source, Stream, prepare
-from gan_jax.data.held_out import hold_out
+from gan_jax.config import Evaluation
+from gan_jax.data import Data, Description, Source, Stream, gaussians, hold_out_each, load, prepare
+from gan_jax.data.sources import read_some
 from gan_jax.errors import InputError
+from gan_jax.evaluation.evaluator import Evaluator
+from gan_jax.evaluation.extractors.kinds import find, logits_of, make_extractor
+from gan_jax.evaluation.metric import Setting, score_names
+from gan_jax.evaluation.metric import check as check_metrics
+from gan_jax.evaluation.subject import Subject, from_latents
+from gan_jax.health import signals
+from gan_jax.health.checks import Checks, LatentChecks
 from gan_jax.networks.base import DiscriminatorSection, Form, GeneratorSection
-from gan_jax.objectives import Adversarial, Objective as AnyObjective
+from gan_jax.objectives import Adversarial
+from gan_jax.objectives import Objective as AnyObjective
 from gan_jax.regularizers import PENALTIES, Lazy
 from gan_jax.sections import Numbers, Section, check_at_least, check_known, number
 from gan_jax.state import TrainState, create_train_states
-from gan_jax.tasks.base import PREVIEWS, Checks, Dataset, Evaluator, stream_key
+from gan_jax.tasks.base import CHECKS, PREVIEWS, Dataset, stream_key
 
 PATH_LENGTH_EVERY = 4
 """Generator updates from one path length penalty to the next, as in StyleGAN2."""
@@ -351,6 +362,36 @@ class Generation:
         if truncation is not None and truncation < 0:
             raise InputError(f"truncation is at least 0, not {truncation}")
 
+    def sample(
+        self,
+        g: TrainState,
+        key: Key[Array, ""],
+        n: int,
+        labels: Int[Array, " n"] | None = None,
+        truncation: float | None = None,
+    ) -> Float[np.ndarray, "n ..."]:
+        """`n` samples from the generator's moving average, on the host."""
+        latent_dim = self.config.objective.latent_dim
+        return np.asarray(
+            sampling.sample(g, key, n, latent_dim=latent_dim, label=labels, truncation=truncation)
+        )
+
+    def interpolate(
+        self,
+        g: TrainState,
+        key: Key[Array, ""],
+        paths: int,
+        steps: int,
+        labels: Int[Array, " paths"] | None = None,
+    ) -> Float[np.ndarray, "paths steps ..."]:
+        """Walks between random latents: `paths` of `steps` samples each."""
+        latent_dim = self.config.objective.latent_dim
+        return np.asarray(
+            sampling.interpolate(
+                g, key, paths=paths, steps=steps, latent_dim=latent_dim, label=labels
+            )
+        )
+
     @property
     def _sheet(self) -> tuple[int, int]:
         """How many samples a preview shows, and in how many columns: one class a row if there are
@@ -408,16 +449,33 @@ class Generation:
         extractor = self.config.evaluation.extractor
         return Setting(self.subject, images=self.is_images, logits=logits_of(extractor, self.data))
 
-    def evaluator(self, dataset: Dataset) -> Evaluator:
-        """As the configuration's section `evaluation` says."""
-        settings, data = self.config.evaluation, self.config.data
+    def evaluator(
+        self,
+        dataset: Dataset,
+        settings: Evaluation | None = None,
+        *,
+        against: Dataset | None = None,
+        split: str | None = None,
+        weights: Path | None = None,
+    ) -> Evaluator:
+        """What scores samples.
+
+        Args:
+            dataset: What it trains on.
+            settings: How, by default as the configuration's section `evaluation` says.
+            against: The examples to compare with, if others, and
+            split: what to call them.
+            weights: Of the extractor, instead of those published.
+        """
+        settings, name = settings or self.config.evaluation, self.config.data.source
         source = dataset.streams[0].source
+        extractor = make_extractor(settings.extractor, source, dataset=name, weights=weights)
         return Evaluator(
             self.subject,
-            source,
+            source if against is None else against.streams[0].source,
             settings.metrics,
-            extractor=make_extractor(settings.extractor, source, dataset=data.source),
-            split=data.split,
+            extractor=extractor,
+            split=split or self.config.data.split,
             samples=settings.samples,
         )
 

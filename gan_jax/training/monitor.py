@@ -10,8 +10,7 @@ import numpy as np
 
 from gan_jax import build, signals
 from gan_jax.config import Config
-from gan_jax.data import Source
-from gan_jax.data.feed import prepare
+from gan_jax.data import Source, prepare
 from gan_jax.data.sources import read_some
 from gan_jax.diagnosis import Diagnosis, diagnose
 from gan_jax.logs import Lines
@@ -88,5 +87,5 @@ def _read(source: Source, labels: bool) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _as_networks_see(real: np.ndarray) -> np.ndarray:
-    batches = prepare({"real": jnp.asarray(real)}, None, flip=False, axis_name=None)
+    batches = prepare({"real": jnp.asarray(real)}, None)
     return np.asarray(batches["real"])

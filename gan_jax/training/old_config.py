@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 
 from gan_jax.augment import ADA, CATEGORIES, POLICIES
+from gan_jax.data.config import Data
 from gan_jax.errors import InputError
 from gan_jax.losses import LOSSES
 from gan_jax.networks import dcgan
@@ -29,7 +30,6 @@ DTYPES = ("float32", "bfloat16")
 _ROOTS = ("adam", "adamw", "nadam", "nadamw", "amsgrad", "radam", "lamb")
 """Optimisers that divide by the root of a mean square, and add to it what keeps the root's
 derivative finite: `eps_root`."""
-FITS = ("crop", "pad")
 ON_FAILURE = ("warn", "stop", "rollback")
 EXTRACTORS = ("pixels", "classifier", "inception")
 METRICS = (
@@ -68,33 +68,6 @@ Numbers = Annotated[
     ),
 ]
 """Named numbers: on the command line, `b1=0.5 b2=0.999`."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """What the real examples are."""
-
-    source: str = "digits"
-    """digits, ring, grid, stacked_mnist, tfds:NAME, folder:PATH or npz:PATH."""
-    split: str = "train"
-    """Which split of a TFDS dataset."""
-    resolution: int | None = None
-    """Side of the square pictures in pixels. None: as they are, if square and all equal."""
-    fit: str = "crop"
-    """How pictures get there. crop: scale the shorter side, cut the centre. pad: black around."""
-    channels: int | None = None
-    """1 to make every picture grey, 3 to make it RGB. None: as they are, if they agree."""
-    flip: bool = False
-    """Mirror half of the pictures left to right, at random, anew each time."""
-    held_out: int | None = None
-    """Examples kept from training, to see whether the discriminator knows the others by heart.
-    None: a tenth, at most 512."""
-    classes: tuple[int, ...] = ()
-    """Only examples of these classes. None given: all."""
-    limit: int | None = None
-    """Only so many of the examples, chosen at random (the same ones for every seed)."""
-    budget_gib: float | None = None
-    """Up to this, data live on the device, else they stream. None: ¼ of its memory, CPU: 2."""
 
 
 @dataclass(frozen=True)
@@ -308,7 +281,7 @@ class Config:
             InputError: naming the field and what it may be.
         """
         _known("objective.loss", self.objective.loss, LOSSES)
-        _known("data.fit", self.data.fit, FITS)
+        self.data.validate()
         for name in ("generator", "discriminator"):
             network = getattr(self, name)
             _known(f"{name}.kind", network.kind, NETWORKS)
@@ -316,8 +289,6 @@ class Config:
             _known(f"{name}.dtype", network.dtype, DTYPES)
             _at_least(f"{name}.width", network.width, 1)
             _at_least(f"{name}.depth", network.depth, 0)
-        if self.data.channels not in (None, 1, 3):
-            raise InputError(f"data.channels is 1 (grey) or 3 (RGB), not {self.data.channels}")
         for name in ("g_optimizer", "d_optimizer"):
             optimizer = getattr(self, name)
             _at_least(f"{name}.learning_rate", optimizer.learning_rate, 0)
@@ -347,13 +318,8 @@ class Config:
             "keep_last",
         ):
             _at_least(name, getattr(self, name), 1)
-        for name, value in (
-            ("keep_every", self.keep_every),
-            ("data.resolution", self.data.resolution),
-            ("data.limit", self.data.limit),
-        ):
-            if value is not None:
-                _at_least(name, value, 1)
+        if self.keep_every is not None:
+            _at_least("keep_every", self.keep_every, 1)
         _at_least("average.half_life", self.average.half_life, 0)
         if self.average.ramp_up is not None and self.average.ramp_up <= 0:
             raise InputError(f"average.ramp_up is above 0 or None, not {self.average.ramp_up}")

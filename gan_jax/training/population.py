@@ -19,9 +19,7 @@ from jaxtyping import Float, PyTree
 from gan_jax import build
 from gan_jax.compilation import CompiledFast
 from gan_jax.config import Config, differences, from_dict, to_dict, to_json
-from gan_jax.data import Examples, Order, Source, load
-from gan_jax.data.held_out import hold_out
-from gan_jax.data.sources import MIXTURES
+from gan_jax.data import Examples, Feed, Source, Stream, hold_out, load
 from gan_jax.errors import InputError
 from gan_jax.networks.layers import canonical_form
 from gan_jax.program import make_batches
@@ -89,17 +87,13 @@ class Population:
             raise InputError("members of a population have the same penalties: none of weight 0")
         self._numbers = _stack([jax.tree.leaves(o) for o in objectives])
         self._shared = all(source is sources[0] for source in sources)
-        labels = self.config.objective.conditional
-        resident = [
-            {"real": source.real} | ({"label": source.label} if labels else {})
-            for source in (sources[:1] if self._shared else sources)
+        self._feeds = [
+            _feed(config, source) for config, source in zip(configs, sources, strict=True)
         ]
+        resident = [feed.resident for feed in self._feeds]
         self._resident = jax.tree.map(
             jnp.asarray, resident[0] if self._shared else _stack(resident)
         )
-        self._orders = [
-            Order(config.seed, self.data.examples, config.batch_size) for config in configs
-        ]
         self._keys = jnp.stack(
             [jax.random.fold_in(jax.random.key(config.seed), build.TRAINING) for config in configs]
         )
@@ -175,14 +169,24 @@ class Population:
             )
         return _stack(states)
 
-    def _rows(self, start: int, count: int) -> np.ndarray:
-        """Indices of examples: int32 [members, _CALL, batches, batch_size]."""
-        batches, size = self.config.alternation.batches, self.config.batch_size
-        rows = np.zeros((len(self._orders), _CALL, batches, size), np.int32)
-        for member, order in zip(rows, self._orders, strict=True):
-            for i in range(count * batches):
-                member[i // batches, i % batches] = order.batch(start * batches + i)
-        return rows
+    def _rows(self, start: int, count: int) -> PyTree[np.ndarray]:
+        """Indices of examples: leaves int32 [members, _CALL, batches, batch_size]."""
+        members = [feed.rows(start, count) for feed in self._feeds]
+        return jax.tree.map(lambda *rows: np.concatenate(rows), *members)
+
+
+def _feed(config: Config, source: Examples) -> Feed:
+    """What a member trains on, for a device of its own."""
+    stream = Stream(source, label="label" if config.objective.conditional else None)
+    return Feed(
+        (stream,),
+        (stream.order(config.seed, config.batch_size),),
+        batches=config.alternation.batches,
+        capacity=_CALL,
+        iterations=config.iterations,
+        axis_indices=np.zeros(1, int),
+        members=1,
+    )
 
 
 def load_members(
@@ -197,7 +201,7 @@ def load_members(
     chosen = []
     for config in configs:
         key = to_json(config.data)
-        if config.data.source in MIXTURES:  # drawn from the seed
+        if config.data.is_drawn:
             key += str(config.seed)
         if key not in sources:
             loaded = load(
@@ -250,7 +254,7 @@ def _make_program(
 
             def iteration(d, g, i):
                 here = jax.random.fold_in(key, start + i)
-                examples = jax.tree.map(lambda x: x[rows[i]], own)
+                examples = Feed.select(own, jax.tree.map(lambda x: x[i], rows))
                 batches = make_batches(examples, here, flip=flip, axis_name=None)
                 return alternate(d, g, batches, here, objective=played, alternation=alternation)
 

@@ -17,7 +17,7 @@ from jax import lax
 from jaxtyping import Array, Key, PyTree
 
 from gan_jax.compilation import CompiledFast
-from gan_jax.data.feed import prepare
+from gan_jax.data import prepare
 from gan_jax.state import TrainState
 from gan_jax.steps import Alternation, alternate
 
@@ -77,7 +77,8 @@ def make_batches(
 ) -> dict[str, Array]:
     """The batches of the iteration with this key, as the networks see them."""
     flips = jax.random.fold_in(key, _FLIPS)
-    return prepare(examples, flips, flip=flip, axis_name=axis_name)
+    mirrored = ("real",) if flip else ()
+    return prepare(examples, flips, flip=mirrored, axis_name=axis_name)
 
 
 def make_program(

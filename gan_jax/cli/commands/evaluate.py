@@ -1,9 +1,17 @@
 """`gan-jax evaluate`."""
 
+import dataclasses
 from pathlib import Path
+from typing import Annotated, Literal
 
 from gan_jax.cli.running import Checkpoint, RunArgument, iteration_of, open_run
+from gan_jax.data.sources import check_splits
 from gan_jax.errors import InputError
+from gan_jax.evaluation.extractors.kinds import kinds
+from gan_jax.evaluation.metric import metrics as all_metrics
+
+Metric = Literal[tuple(all_metrics())]
+ExtractorName = Literal[tuple(kinds())]
 
 
 def evaluate(
@@ -37,25 +45,23 @@ def evaluate(
     """
     if n < 2:
         raise InputError(f"--n is at least 2, not {n}")
-    from gan_jax.metrics.evaluation import Evaluator, make_extractor
-
-    opened = _open(run)
-    config, settings = opened.config, opened.config.evaluation
-    _, g = opened.states(_iteration(opened, checkpoint))
-    trained_on = _real(opened, None, data_dir)
-    evaluator = Evaluator(
-        config,
-        trained_on if split is None else _real(opened, split, data_dir),
-        metrics or settings.metrics,
-        extractor=make_extractor(
-            extractor or ("inception" if weights else settings.extractor),
-            config.data,
-            trained_on,
-            weights,
-        ),
-        split=split or config.data.split,
+    opened = open_run(run, "evaluate")
+    config, task = opened.config, opened.task
+    against = None
+    if split is not None:
+        check_splits(config.data.source)
+        data = dataclasses.replace(config.data, split=split, held_out=0)
+        against = dataclasses.replace(config, data=data).load(data_dir=data_dir)
+    settings = dataclasses.replace(
+        config.evaluation,
+        metrics=metrics or config.evaluation.metrics,
+        extractor=extractor or ("inception" if weights else config.evaluation.extractor),
         samples=n,
     )
+    evaluator = task.evaluator(
+        config.load(data_dir=data_dir), settings, against=against, split=split, weights=weights
+    )
+    _, g = opened.states(iteration_of(opened, checkpoint))
     for score in evaluator(g):
         print(score)
 
