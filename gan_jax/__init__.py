@@ -2,7 +2,7 @@
 
 The names below are pure functions of arrays and pull in jax, flax, optax and jaxtyping only. What
 touches the outside world lives in modules of its own: `gan_jax.data`, `gan_jax.runs`,
-`gan_jax.loop`, `gan_jax.cli`; `gan_jax.train` imports them on first use.
+`gan_jax.training`, `gan_jax.cli`; `gan_jax.train` imports them on first use.
 """
 
 from gan_jax import (
@@ -15,12 +15,14 @@ from gan_jax import (
     regularizers,
     sampling,
     schedules,
+    transforms,
 )
+from gan_jax.compilation import jit
+from gan_jax.critic import Critic
 from gan_jax.ema import EMA
-from gan_jax.objectives import Adversarial
-from gan_jax.path_length import PathLength
+from gan_jax.objectives import Adversarial, Objective, PathLength
 from gan_jax.state import TrainState, create_train_states
-from gan_jax.steps import Alternation, alternate, d_step, g_step
+from gan_jax.steps import Alternation, Pace, Tally, alternate, d_step, g_step, iterate
 
 __version__ = "0.1.0"
 
@@ -28,7 +30,11 @@ __all__ = [
     "EMA",
     "Adversarial",
     "Alternation",
+    "Critic",
+    "Objective",
+    "Pace",
     "PathLength",
+    "Tally",
     "TrainState",
     "alternate",
     "augment",
@@ -36,6 +42,8 @@ __all__ = [
     "d_step",
     "ema",
     "g_step",
+    "iterate",
+    "jit",
     "losses",
     "networks",
     "objectives",
@@ -44,12 +52,13 @@ __all__ = [
     "sampling",
     "schedules",
     "train",
+    "transforms",
 ]
 
 
 def __getattr__(name: str):
     if name == "train":
-        from gan_jax.loop import train
+        from gan_jax.training.train import train
 
         return train
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

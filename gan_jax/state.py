@@ -16,6 +16,13 @@ OBJECTIVE = "objective"
 update to the next, such as moving averages of logits."""
 
 
+def remember(collections: dict[str, PyTree], memory: dict[str, PyTree]) -> dict[str, PyTree]:
+    """Collections in which the objective remembers this too; the same ones if it is nothing."""
+    if not memory:
+        return collections
+    return collections | {OBJECTIVE: collections.get(OBJECTIVE, {}) | memory}
+
+
 class TrainState(struct.PyTreeNode):
     """One network under training. Updating it makes a new one.
 

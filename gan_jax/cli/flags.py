@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
+from typing_extensions import Doc
 
 from gan_jax.sections import Kind, Numbers
 
@@ -74,16 +75,22 @@ def _section(info: tyro.constructors.StructTypeInfo) -> Any:
 
 
 def _type_of(section: Any, name: str) -> Any:
+    """The type of a field, narrowed to that of its value if this is a section."""
     value = getattr(section, name)
-    if dataclasses.is_dataclass(value):
-        return type(value)
     kind = typing.get_type_hints(type(section), include_extras=True)[name]
-    return NumbersFlag if kind == Mapping[str, float] else kind
+    notes = [note for note in getattr(kind, "__metadata__", ()) if not isinstance(note, Doc)]
+    kind = kind.__origin__ if typing.get_origin(kind) is Annotated else kind
+    if dataclasses.is_dataclass(value):
+        kind = type(value)
+    elif kind == Mapping[str, float]:
+        kind = NumbersFlag
+    return functools.reduce(lambda inner, note: Annotated[inner, note], notes, kind)
 
 
 @functools.cache
 def _described(cls: Any) -> list[tuple[Any, str | None]]:
-    """The fields of a dataclass, and the docstrings below them."""
+    """The fields of a dataclass, and what is said of them: by the docstring below, or by a `Doc` in
+    the annotation."""
     texts: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if not dataclasses.is_dataclass(base):
@@ -94,6 +101,10 @@ def _described(cls: Any) -> list[tuple[Any, str | None]]:
                 match below:
                     case ast.Expr(value=ast.Constant(value=str(text))):
                         texts[statement.target.id] = " ".join(text.split())
+    for name, hint in typing.get_type_hints(cls, include_extras=True).items():
+        for note in getattr(hint, "__metadata__", ()):
+            if isinstance(note, Doc):
+                texts[name] = note.documentation
     return [(field, texts.get(field.name)) for field in dataclasses.fields(cls)]
 
 

@@ -158,7 +158,7 @@ def _dry_run(launch: Launch) -> None:
         skip_bad_images=launch.skip_bad_images,
         decode=False,
     )
-    held_out = sum(s.description.examples for s in plan.dataset.held_out if s is not None)
+    held_out = sum(s.source.description.examples for s in plan.dataset.held_out)
     d, g = jax.eval_shape(lambda: initial_states(plan.task))
     print(to_json(launch.config), end="")
     print(f"data: {plan.dataset.description}; {held_out:,} more held out")

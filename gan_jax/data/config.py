@@ -12,10 +12,11 @@ from gan_jax.data.sources import Examples, Lazy, Request, Source
 from gan_jax.data.sources.base import only, read_all, without_bad_images
 from gan_jax.data.sources.kinds import MODEL
 from gan_jax.errors import InputError
+from gan_jax.sections import Section, check_known, number
 
 
 @dataclass(frozen=True)
-class Data:
+class Data(Section):
     """What the real examples are."""
 
     source: Annotated[str, Doc(f"{', '.join(sources.USAGES[:-1])} or {sources.USAGES[-1]}.")] = (
@@ -23,7 +24,7 @@ class Data:
     )
     split: str = "train"
     """Which split, of a source that has some."""
-    resolution: int | None = None
+    resolution: int | None = number(None, least=1)
     """Side of the square images in pixels. None: as they are, if square and all equal."""
     fit: str = "crop"
     """How images get there. crop: scale the shorter side, cut the centre. pad: black around."""
@@ -36,24 +37,16 @@ class Data:
     None: a tenth, at most 512."""
     classes: tuple[int, ...] = ()
     """Only examples of these classes. None given: all."""
-    limit: int | None = None
+    limit: int | None = number(None, least=1)
     """Only so many of the examples, chosen at random (the same ones for every seed)."""
-    budget_gib: float | None = None
+    budget_gib: float | None = number(None, least=0, metadata={"free": True})
     """Up to this, data live on the device, else they stream. None: ¼ of its memory, CPU: 2."""
 
-    def validate(self) -> None:
-        """Checks what can be checked without looking at the data.
-
-        Raises:
-            InputError: naming the field and what it may be.
-        """
-        if self.fit not in FITS:
-            raise InputError(f"unknown data.fit {self.fit!r}: one of {', '.join(FITS)}")
+    def validate(self, where: str) -> None:
+        super().validate(where)
+        check_known(f"{where}.fit", self.fit, FITS)
         if self.channels not in (None, 1, 3):
-            raise InputError(f"data.channels is 1 (grey) or 3 (RGB), not {self.channels}")
-        for name, value in (("resolution", self.resolution), ("limit", self.limit)):
-            if value is not None and value < 1:
-                raise InputError(f"data.{name} is at least 1, not {value}")
+            raise InputError(f"{where}.channels is 1 (grey) or 3 (RGB), not {self.channels}")
 
     @property
     def is_drawn(self) -> bool:

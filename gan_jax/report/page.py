@@ -6,11 +6,12 @@ import numpy as np
 
 from gan_jax.config import to_json
 from gan_jax.errors import InputError
-from gan_jax.report import curves, memory, pictures, states
+from gan_jax.report import curves, images, memory, states
 from gan_jax.report.charts import Chart
 from gan_jax.report.history import History, read
-from gan_jax.report.pictures import Picture, Samples
+from gan_jax.report.images import Samples, Shown
 from gan_jax.runs import Run
+from gan_jax.tasks.generation import Generation
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,14 @@ class Page:
     history: History
     spans: list[states.Span]
     charts: list[Chart]
-    sheets: list[Picture]
+    sheets: list[Shown]
     samples: dict[str, Samples]
     """Of the `best` checkpoint, if one is known, and of the `last`."""
     samples_missing: str
     neighbors: memory.Neighbors | None
     neighbors_missing: str
     """Empty for points, too, which need no neighbours to be compared."""
-    walks: Picture | None
+    walks: Shown | None
     brief: bool
     """Whether it is one of several, and leaves out neighbours and walks."""
 
@@ -51,10 +52,7 @@ class Page:
     @property
     def data(self) -> str:
         """What it was trained on, in words."""
-        data = self.run.data
-        shape = "×".join(map(str, data.shape))
-        classes = f", {data.num_classes} classes" if data.num_classes else ""
-        return f"{self.run.config.data.source}: {data.examples:,} examples of {shape}{classes}"
+        return f"{self.run.task.data_name}: {self.run.data}"
 
     @property
     def config(self) -> str:
@@ -70,17 +68,20 @@ def of_run(run: Run, data_dir: str | None, *, brief: bool) -> Page:
     history = read(run)
     spans = states.spans(history.checks)
     real, real_missing = None, ""
-    is_points = len(run.data.shape) == 1
-    if is_points or not brief:
+    samples_from_noise = isinstance(run.task, Generation)
+    is_points = samples_from_noise and not run.task.is_images
+    if samples_from_noise and (is_points or not brief):
         try:
             real = memory.real_examples(run, data_dir)
         except InputError as error:
             real_missing = f"The real examples cannot be shown: {error}."
-    samples, missing = _samples(run, real if is_points else None, brief)
+    samples, missing = {}, f"What a run of {run.config.kind} makes is shown below, as it trained."
+    if samples_from_noise:
+        samples, missing = _samples(run, real if is_points else None, brief)
     neighbors, walks, neighbors_missing = None, None, ""
     if not (is_points or brief or missing):
         shown = next(iter(samples.values()))  # the best ones, where these are known
-        walks = pictures.interpolation(run, shown.iteration)
+        walks = images.interpolation(run, shown.iteration)
         neighbors_missing = real_missing
         if real is not None:
             try:
@@ -92,7 +93,7 @@ def of_run(run: Run, data_dir: str | None, *, brief: bool) -> Page:
         history=history,
         spans=spans,
         charts=curves.of_run(history, spans),
-        sheets=pictures.sheets(run),
+        sheets=images.sheets(run),
         samples=samples,
         samples_missing=missing,
         neighbors=neighbors,
@@ -109,7 +110,7 @@ def _samples(run: Run, real: np.ndarray | None, brief: bool) -> tuple[dict[str, 
         best = None if brief else run.best()
         wanted = {"best": best.iteration} if best else {}
         wanted["last"] = last
-        return {what: pictures.draw(run, i, real) for what, i in wanted.items()}, ""
+        return {what: images.draw(run, i, real) for what, i in wanted.items()}, ""
     except InputError as error:
         return {}, f"There are no samples: {error}."
 

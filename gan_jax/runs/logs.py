@@ -64,8 +64,8 @@ class Log:
         if math.isfinite(value):
             self._events.add_scalar(name, value, iteration)
 
-    def picture(self, iteration: int, array: np.ndarray) -> None:
-        """A picture, uint8 [height, width, channels], for TensorBoard."""
+    def image(self, iteration: int, array: np.ndarray) -> None:
+        """An image, uint8 [height, width, channels], for TensorBoard."""
         self._events.add_image("samples", array, iteration, dataformats="HWC")
 
     def say(self, text: str) -> None:

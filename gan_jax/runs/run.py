@@ -21,7 +21,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -30,6 +30,7 @@ from jaxtyping import Float
 from gan_jax import config
 from gan_jax.config import Config
 from gan_jax.errors import InputError
+from gan_jax.evaluation.best import Best
 from gan_jax.runs import logs
 from gan_jax.runs.checkpoints import Checkpoints
 from gan_jax.state import TrainState
@@ -43,15 +44,6 @@ class Origin:
 
     directory: str
     iteration: int
-
-
-class Best(NamedTuple):
-    """The best checkpoint of a run, and its score."""
-
-    iteration: int
-    name: str
-    conventions: str
-    value: float
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,8 +40,6 @@ class Description(Protocol):
 class Dataset(NamedTuple):
     """The real examples of a run."""
 
-    name: str
-    """What people call them."""
     streams: tuple[Stream, ...]
     """What it trains on: where each array of a batch comes from."""
     held_out: tuple[Stream, ...]
@@ -72,6 +70,11 @@ class Task(Protocol):
 
     commands: ClassVar[frozenset[str]]
     """Which of the `gan-jax` commands about trained models apply: sample, interpolate, …"""
+
+    @property
+    def data_name(self) -> str:
+        """What people call the data."""
+        ...
 
     @property
     def objective(self) -> Objective:

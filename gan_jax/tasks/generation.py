@@ -8,17 +8,17 @@ import functools
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, UInt8
+from typing_extensions import Doc
 
 from gan_jax import config as base
 from gan_jax import figures, losses, networks, sampling
-from gan_jax.augment import Augmentation
 from gan_jax.augment.sections import AugmentationSection, NoAugmentation
 from gan_jax.config import Evaluation
 from gan_jax.data import Data, Description, Source, Stream, gaussians, hold_out_each, load, prepare
@@ -31,8 +31,15 @@ from gan_jax.evaluation.metric import check as check_metrics
 from gan_jax.evaluation.subject import Subject, from_latents
 from gan_jax.health import signals
 from gan_jax.health.checks import Checks, LatentChecks
-from gan_jax.networks.base import DiscriminatorSection, Form, GeneratorSection
-from gan_jax.objectives import Adversarial
+from gan_jax.networks.base import DiscriminatorSection, Form, GeneratorSection, NetworkSection
+from gan_jax.objectives import (
+    AdaptiveAugmentation,
+    Adversarial,
+    AuxiliaryClassifier,
+    PathLength,
+    PathLengthRegularization,
+    Unrolled,
+)
 from gan_jax.objectives import Objective as AnyObjective
 from gan_jax.regularizers import PENALTIES, Lazy
 from gan_jax.sections import Numbers, Section, check_at_least, check_known, number
@@ -47,17 +54,20 @@ PATH_LENGTH_EVERY = 4
 class Objective(Section):
     """What the two networks minimise."""
 
-    loss: str = "non_saturating"
-    """minimax, non_saturating, wasserstein, hinge, least_squares, relativistic_pairing or
-    relativistic_average."""
+    loss: Annotated[str, Doc(f"One of {', '.join(losses.LOSSES)}.")] = "non_saturating"
     latent_dim: int = number(64, least=1)
     """Size of the noise vector the generator starts from."""
     conditional: bool = False
     """Give both networks the class of each example."""
     label_smoothing: float | None = number(None, least=0, below=1)
     """How far the discriminator's target for real examples lies below 1."""
-    penalties: Mapping[str, float] = Numbers()
-    """Penalties on the discriminator and their weights: r1=0.1 r2=0.1."""
+    penalties: Annotated[
+        Mapping[str, float],
+        Doc(
+            "Penalties on the discriminator and their weights, as r1=0.1 r2=0.1: "
+            + "; ".join(f"{name}, {penalty.help}" for name, penalty in PENALTIES.items())
+        ),
+    ] = Numbers()
     lazy: int = number(1, least=1)
     """Apply gradient penalties only in every Nth update, N times as strong, and correct Adam for
     it."""
@@ -206,9 +216,7 @@ class Config(base.Config, kind="generation"):
         )
         stream = Stream(source, "real", "label" if self.objective.conditional else None)
         (training,), held_out = hold_out_each((stream,), self.data.held_out)
-        return Dataset(
-            self.data.source, (training,), held_out, training.source.description
-        )
+        return Dataset((training,), held_out, training.source.description)
 
     def build(self, data: Description) -> "Generation":
         """The task for these data."""
@@ -228,6 +236,11 @@ class Generation:
     data: Description
 
     commands: ClassVar[frozenset[str]] = frozenset({"sample", "interpolate", "evaluate", "report"})
+
+    @property
+    def data_name(self) -> str:
+        """The source of the data."""
+        return self.config.data.source
 
     @property
     def form(self) -> Form:
@@ -294,12 +307,12 @@ class Generation:
     @property
     def generator(self) -> nn.Module:
         """The Linen module."""
-        return self.config.generator.build(self.form)
+        return build_network(self.config.generator, self.form)
 
     @property
     def discriminator(self) -> nn.Module:
         """The Linen module, which may judge several examples at once."""
-        module, packing = self.config.discriminator.build(self.form), self.config.objective.packing
+        module, packing = build_network(self.config.discriminator, self.form), self.config.objective.packing
         return module if packing == 1 else packed(module, packing)
 
     def create(self, key: Key[Array, ""], *, traced: bool = False) -> tuple[TrainState, TrainState]:
@@ -514,3 +527,49 @@ def _as_networks_see(real: np.ndarray) -> np.ndarray:
 
 def make_objective(config: Config, form: Form) -> AnyObjective:
     """The objective of a configuration, for networks of this form."""
+    settings, annealing = config.objective, config.annealing
+    augmentation = config.augmentation.build(
+        probability=lambda value: annealing.rising(value, annealing.augmentation),
+        noise=lambda value: annealing.falling(value, annealing.noise),
+    )
+    penalties = []
+    for name, penalty in PENALTIES.items():
+        weight = settings.penalties.get(name, 0)
+        if weight and penalty.lazy:
+            made = penalty.configured(annealing.falling(weight, annealing.penalties))
+            penalties.append(made if settings.lazy == 1 else Lazy(made, settings.lazy))
+        elif weight:
+            penalties.append(penalty.configured(weight, augmentation))
+            if penalty.needs_augmentation:
+                augmentation = None  # it alone sees augmented images
+    objective: Any = Adversarial(
+        loss=losses.LOSSES[settings.loss],
+        regularizers=tuple(penalties),
+        latent_dim=settings.latent_dim,
+        label_smoothing=settings.label_smoothing,
+        ema=config.average.build(annealing),
+        augmentation=augmentation,
+        together=not config.discriminator.compares,
+    )
+    controller = config.augmentation.controller()
+    if controller is not None:
+        objective = AdaptiveAugmentation(objective, controller)
+    if settings.auxiliary:
+        objective = AuxiliaryClassifier(objective, settings.auxiliary)
+    if settings.path_length:
+        objective = PathLengthRegularization(
+            objective,
+            penalty=PathLength(settings.path_length),
+            style_shape=config.generator.style_shape(form) or (),
+            every=PATH_LENGTH_EVERY,
+        )
+    if settings.unroll:
+        objective = Unrolled(objective, settings.unroll)
+    return objective
+
+
+@functools.cache
+def build_network(section: NetworkSection, form: Form) -> nn.Module:
+    """The network of a section: the same module for equal sections, so that what was compiled for
+    one serves all."""
+    return section.build(form)

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,13 @@ from jax.experimental import multihost_utils
 
 from gan_jax import figures
 from gan_jax.errors import FailedError
-from gan_jax.evaluation import Scorekeeper
-from gan_jax.health.balance import balance
+from gan_jax.health.balance import pace
 from gan_jax.runs.checkpoints import Checkpoints
 from gan_jax.runs.logs import Log
-from gan_jax.runs.run import Run
 from gan_jax.state import TrainState
 from gan_jax.steps import Pace, Tally
 from gan_jax.training.monitor import Monitor
+from gan_jax.training.scorekeeper import Scorekeeper
 from gan_jax.training.session import Session
 
 
@@ -107,7 +105,7 @@ class CheckHook(Hook):
         self.rests = self._balance
         self._monitor, self._log = monitor, log
         self._averages, self._state = Averages(first), "healthy"
-        self.pace = balance(monitor.history) if self._balance else Pace()
+        self.pace = pace(monitor.history) if self._balance else Pace()
         self.reached = 0
         """The iteration of the last check."""
 
@@ -126,7 +124,7 @@ class CheckHook(Hook):
         if self._balance or self._decides:
             failing = _as_the_first_process(failing)
         if self._balance:
-            self.pace = balance(self._monitor.history)
+            self.pace = pace(self._monitor.history)
         if failing and self._decides:
             raise FailedError(f"stopped at iteration {iteration:,}: {found}")
 

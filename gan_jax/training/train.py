@@ -10,7 +10,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from gan_jax.config import Config
-from gan_jax.data import make_feed
+from gan_jax.data import Feed, longest
 from gan_jax.errors import DivergedError, FailedError, InputError
 from gan_jax.health import diagnosis
 from gan_jax.runs.checkpoints import Checkpoints
@@ -19,7 +19,7 @@ from gan_jax.runs.logs import Lines, Log
 from gan_jax.runs.run import Rollback, Run
 from gan_jax.state import TrainState
 from gan_jax.steps import Pace
-from gan_jax.tasks.base import CHECKS, TRAINING, initial_states, stream_key
+from gan_jax.tasks.base import TRAINING, initial_states, stream_key
 from gan_jax.training.hooks import (
     CheckHook,
     CheckpointHook,
@@ -180,16 +180,17 @@ def _hooks(
     if session.main:
         lines = Lines(run.directory / "health.jsonl", start=first)
         closing.callback(lines.close)
-    monitor = Monitor(
-        functools.cache(lambda: task.checks(session.dataset)),
-        stream_key(task.config.seed, CHECKS),
-        checks=run.health(until=first),
-        lines=lines,
-    )
+    monitor = Monitor(task.checks(session.dataset), history=run.health(until=first), lines=lines)
     check = CheckHook(session, monitor, log, first)
     if log is None:
         return check, ScoreHook(session, None, closing)
-    scorekeeper = Scorekeeper(session, log, start=first)
+    scorekeeper = Scorekeeper(
+        functools.partial(task.evaluator, session.dataset),
+        lines=Lines(run.directory / "evaluations.jsonl", start=first),
+        log=log,
+        best=run.best(),
+        by=task.config.evaluation.best,
+    )
     closing.callback(scorekeeper.close)
     return (
         check,
@@ -206,10 +207,12 @@ class _Driver:
         task, config = session.task, session.task.config
         self._task, self._alternation = task, config.alternation
         self._key = stream_key(config.seed, TRAINING)
-        self._feed = make_feed(
-            session.dataset.streams,
-            seed=config.seed,
-            batch_size=config.batch_size,
+        streams = session.dataset.streams
+        orders = [stream.order(config.seed, config.batch_size) for stream in streams]
+        self._epochs = longest(orders)
+        self._feed = Feed(
+            streams,
+            orders,
             batches=config.alternation.batches,
             capacity=min(config.log_every, config.sample_every, config.checkpoint_every),
             iterations=config.iterations,
@@ -221,11 +224,11 @@ class _Driver:
     def call(
         self, d: TrainState, g: TrainState, start: int, count: int, pace: Pace, stop: bool
     ) -> Any:
-        """Iterations `start` to `start + count − 1`: `(d, g, tally)`."""
+        """Iterations `start` to `start + count − 1`: `(d, g, tally, stop)`."""
         config = self._task.config
         program = program_of(
             config.essence().build(self._task.data),
-            type(self._feed).select,
+            Feed.select,
             self._feed.capacity,
             self._alternation.during(self._epoch(start)),
             paced=config.balance,
@@ -242,10 +245,10 @@ class _Driver:
         full = iteration + self._feed.capacity
         if self._alternation.d_epochs is None:
             return full
-        return min(full, self._feed.first_batch(self._epoch(iteration) + 1))
+        return min(full, self._epochs.first_batch(self._epoch(iteration) + 1))
 
     def _epoch(self, iteration: int) -> int:
-        return self._feed.epoch(iteration * self._alternation.batches)
+        return self._epochs.epoch(iteration * self._alternation.batches)
 
 
 def _profile(session: Session, driver: _Driver, first: int) -> Profile | None:
@@ -279,10 +282,10 @@ def _first_states(
 
 def _announce(session: Session, log: Log, first: int) -> None:
     dataset, iterations = session.dataset, session.task.config.iterations
-    kept = sum(source.description.examples for source in dataset.held_out if source)
+    kept = sum(stream.source.description.examples for stream in dataset.held_out)
     others = f" ({kept:,} more held out)" if kept else ""
     log.say(
-        f"{dataset.name}: {dataset.description}{others} on {jax.device_count()} "
+        f"{session.task.data_name}: {dataset.description}{others} on {jax.device_count()} "
         f"{jax.default_backend().upper()} device(s), in {session.run.directory}"
     )
     if dataset.skipped:

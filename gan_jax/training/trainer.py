@@ -24,6 +24,8 @@ class _Flight(NamedTuple):
 
     end: int
     tally: Tally
+    stop: Any
+    """Whether any process was asked to stop."""
     started: list[tuple[Hook, Any]]
 
 
@@ -31,7 +33,7 @@ class Trainer:
     """Trains from one iteration to another, and calls the hooks at their times.
 
     Args:
-        call: Runs the program: `call(d, g, start, count, pace, stop)` gives `(d, g, tally)`.
+        call: Runs the program: `call(d, g, start, count, pace, stop)` gives `(d, g, tally, stop)`.
         boundary: The last iteration that a call from here may reach, hooks aside.
         hooks: In the order in which they act.
         checkpoint: The last of them.
@@ -43,7 +45,7 @@ class Trainer:
     def __init__(
         self,
         *,
-        call: Callable[..., tuple[TrainState, TrainState, Tally]],
+        call: Callable[..., tuple[TrainState, TrainState, Tally, Any]],
         boundary: Callable[[int], int],
         hooks: Sequence[Hook],
         checkpoint: CheckpointHook,
@@ -69,10 +71,10 @@ class Trainer:
         """
         iteration, flight, stopped = first, None, False
         if iteration < self._end:
-            d, g, _ = self._call(d, g, iteration, 0, self._pace(), False)  # compiles
+            d, g, *_ = self._call(d, g, iteration, 0, self._pace(), False)  # compiles
         while iteration < self._end and not (stopped or self._asked_alone()):
             try:
-                end, (d, g, tally) = self._advance(d, g, iteration)
+                end, (d, g, tally, stop) = self._advance(d, g, iteration)
             except InputError:  # of data that stream
                 if jax.process_count() == 1:  # saving takes all processes
                     if flight is not None:
@@ -83,7 +85,7 @@ class Trainer:
             if flight is not None:
                 stopped = self._land(flight)
             due = [hook for hook in self._hooks if hook.is_due(iteration, self._end)]
-            flight = _Flight(iteration, tally, [(h, h.start(iteration, d, g)) for h in due])
+            flight = _Flight(iteration, tally, stop, [(h, h.start(iteration, d, g)) for h in due])
             if any(hook.rests for hook in due):
                 stopped |= self._land(flight)
                 flight = None
@@ -96,7 +98,7 @@ class Trainer:
 
     def _advance(
         self, d: TrainState, g: TrainState, iteration: int
-    ) -> tuple[int, tuple[TrainState, TrainState, Tally]]:
+    ) -> tuple[int, tuple[TrainState, TrainState, Tally, Any]]:
         """Dispatches the call that goes up to the next boundary."""
         times = [hook.next(iteration) for hook in (*self._hooks, *self._profiles())]
         edges = [time for time in times if time is not None]
@@ -138,4 +140,4 @@ class Trainer:
             hook.observe(tally)
         for hook, started in flight.started:
             hook.finish(flight.end, started)
-        return bool(tally.stop)
+        return bool(np.asarray(flight.stop))

@@ -95,7 +95,7 @@ class Config(base.Config, kind="clouds"):
         streams = [Stream(source, name, number=i) for i, (source, name) in enumerate(zip(sources, "ab"))]
         training, held_out = hold_out_each(streams, 100)
         a, b = (stream.source.description for stream in training)
-        return Dataset("clouds", training, held_out, Domains(a, b))
+        return Dataset(training, held_out, Domains(a, b))
 
     def build(self, data: Domains) -> "Clouds":
         return Clouds(self, data)
@@ -123,6 +123,8 @@ class Clouds:
     data: Domains
 
     commands: ClassVar[frozenset[str]] = frozenset({"report"})
+
+    data_name: ClassVar[str] = "ring and grid"
 
     def check(self) -> None:
         pass

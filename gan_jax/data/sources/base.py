@@ -31,6 +31,11 @@ class Description:
     fingerprint: str
     """Changes when the examples do."""
 
+    def __str__(self) -> str:
+        """As `1,618 examples of 8×8×1, 10 classes`."""
+        classes = f", {self.num_classes} classes" if self.num_classes else ""
+        return f"{self.examples:,} examples of {'×'.join(map(str, self.shape))}{classes}"
+
 
 @runtime_checkable
 class Source(Protocol):

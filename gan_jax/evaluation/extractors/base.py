@@ -1,0 +1,98 @@
+"""Feature extractors: what turns images into the vectors that metrics compare.
+
+A score is comparable only with scores by the same extractor, so each has a name, and scores are
+printed with it.
+"""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Num, PyTree
+
+Logits = Literal["none", "classes", "other"]
+"""What an extractor's logits are of, beside features: nothing; the classes of the data; others."""
+
+
+class Outputs(NamedTuple):
+    """What an extractor makes of `n` examples."""
+
+    features: Float[np.ndarray, "n d"]
+    logits: Float[np.ndarray, "n k"] | None
+    """Of its classes, if it is a classifier."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Extractor:
+    """A function from examples to features, under the name that scores carry.
+
+    >>> features, logits = extractor(images)  # uint8 [n, h, w, c], or float points [n, f]
+    """
+
+    name: str
+    apply: Callable[[Array], tuple[Array, Array | None]]
+    """Traceable: uint8 images [b, h, w, c] (or points [b, f]) to features [b, d] and logits
+    [b, k] or None. Float images are taken as they come, from 0 to 255, for what has to be
+    differentiated or measured below one step of quantisation."""
+
+    batch_size: int = 256
+    """How many examples it takes at a time."""
+    version: str = ""
+    """Tells extractors of one name apart: what was computed with one is kept for it alone."""
+    logits: Logits = "none"
+
+    @functools.cached_property
+    def _jitted(self):
+        # Weights in a Partial are arguments of the compiled function, not constants in it.
+        apply = self.apply
+        if not isinstance(apply, jax.tree_util.Partial):
+            apply = jax.tree_util.Partial(apply)
+        return functools.partial(jax.jit(lambda apply, x: apply(x)), apply)
+
+    def __call__(self, examples: Num[np.ndarray | Array, "n ..."]) -> Outputs:
+        """Features of any number of examples."""
+        n = len(examples)
+        batch_size = min(self.batch_size, n)
+        parts = []
+        for start in range(0, n, batch_size):
+            batch = np.asarray(examples[start : start + batch_size])
+            short = batch_size - len(batch)  # one shape, one compilation
+            parts.append(self._jitted(np.pad(batch, ((0, short), *[(0, 0)] * (batch.ndim - 1)))))
+        features, logits = zip(*parts, strict=True)
+        whole = np.concatenate([np.asarray(part) for part in features])[:n]
+        if logits[0] is None:
+            return Outputs(whole, None)
+        return Outputs(whole, np.concatenate([np.asarray(part) for part in logits])[:n])
+
+
+def digest(weights: PyTree) -> str:
+    """A version for an extractor with these weights."""
+    hashed = hashlib.sha256()
+    for leaf in jax.tree.leaves(weights):
+        hashed.update(np.asarray(leaf).tobytes())
+    return hashed.hexdigest()[:16]
+
+
+def points() -> Extractor:
+    """Points are their own features."""
+    return Extractor("points", lambda x: (x.astype(jnp.float32), None))
+
+
+def by_channel(classifier: Extractor) -> Extractor:
+    """A classifier of gray images on each channel of colored ones [n, h, w, 3]: its features side
+    by side, and logits of all combinations of three classes, the red one first."""
+
+    def apply(images: Array) -> tuple[Array, Array]:
+        features, logits = zip(
+            *(classifier.apply(images[..., i : i + 1]) for i in range(3)), strict=True
+        )
+        red, green, blue = (jax.nn.log_softmax(x) for x in logits)
+        together = red[:, :, None, None] + green[:, None, :, None] + blue[:, None, None, :]
+        return jnp.concatenate(features, axis=-1), together.reshape(len(images), -1)
+
+    return dataclasses.replace(classifier, apply=apply)

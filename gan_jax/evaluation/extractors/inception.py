@@ -1,0 +1,179 @@
+"""Inception-v3, the extractor that published scores use, with its standard weights.
+
+They are those of TensorFlow's graph `inception-2015-12-05`, as pytorch-fid publishes them: in a
+file of PyTorch's, which is read without PyTorch (see `gan_jax.evaluation.torch_weights`) and kept
+in the user's cache in the form that Flax takes.
+"""
+
+import hashlib
+import http.client
+import re
+import sys
+import urllib.request
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+from jaxtyping import Array
+
+from gan_jax.data import cache
+from gan_jax.errors import InputError
+from gan_jax.evaluation import torch_weights
+from gan_jax.evaluation.extractors.base import Extractor, digest
+from gan_jax.evaluation.extractors.kinds import Kind, Request
+from gan_jax.networks.inception import SIDE, InceptionV3
+
+URL = (
+    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+    "pt_inception-2015-12-05-6726825d.pth"
+)
+# By the convention of torch.hub, it begins with what the file's name ends in.
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+
+
+def load(path: str | Path | None = None) -> Extractor:
+    """Inception-v3 with the weights in a file, by default the standard ones, which are downloaded
+    (91 MiB) on first use.
+
+    A file whose name ends in a hyphen and at least eight hexadecimal digits is taken for one that
+    was named by PyTorch's convention: its SHA-256 must begin with them.
+
+    The extractor takes images of 1 or 3 channels and any size. As in pytorch-fid they are brought
+    to 299×299 by bilinear interpolation without a low-pass filter, so that large ones alias.
+
+    Raises:
+        InputError: the weights cannot be downloaded or read, are not those their checksum promises,
+            or are not of this network.
+    """
+    variables = jax.tree.map(jnp.asarray, _variables(path))
+    # A pytree, so that it can be handed to a compiled function with its weights as arguments.
+    apply = jax.tree_util.Partial(_apply, variables)
+    # 32 images take 2 GB of memory, 256 would take ten.
+    return Extractor(
+        "inception-v3", apply, batch_size=32, version=digest(variables), logits="other"
+    )
+
+
+def _apply(variables: dict, images: Array) -> tuple[Array, Array]:
+    return InceptionV3().apply(variables, prepare(images))
+
+
+def prepare(images: Array) -> Array:
+    """Images [b, h, w, 1 or 3] from 0 to 255, as the network takes them: float32
+    [b, 299, 299, 3] from −1 to 1.
+
+    Raises:
+        InputError: images of another number of channels.
+    """
+    n, _, _, channels = images.shape
+    if channels not in (1, 3):
+        raise InputError(f"Inception-v3 takes images of 1 or 3 channels, not {channels}")
+    x = images.astype(jnp.float32) / 255
+    x = jax.image.resize(x, (n, SIDE, SIDE, channels), "linear", antialias=False)
+    return jnp.broadcast_to(2 * x - 1, (n, SIDE, SIDE, 3))
+
+
+def _variables(path: str | Path | None) -> dict:
+    if path is None:
+        source, expected = URL, SHA256
+        if stored := _stored(SHA256):
+            return stored
+        data = _download()
+    else:
+        source = str(path)
+        named = re.search(r"-([0-9a-f]{8,64})\.\w+$", source)
+        expected = named[1] if named else ""
+        try:
+            data = Path(path).expanduser().read_bytes()
+        except OSError as error:
+            raise InputError(f"cannot read weights from {source}: {error.strerror}") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if not digest.startswith(expected):
+        raise InputError(
+            f"{source} is damaged or another file: its SHA-256 begins with "
+            f"{digest[: min(len(expected), 12)]}, not {expected[:12]}"
+        )
+    if stored := _stored(digest):
+        return stored
+    try:
+        weights = torch_weights.read(data)
+    except Exception as error:  # a pickle can fail in any way
+        raise InputError(f"{source} is not a file of PyTorch weights: {error}") from error
+    variables = _converted(weights, source)
+    cache.store(_key(digest), **traverse_util.flatten_dict(variables, sep="/"))
+    return variables
+
+
+def _key(digest: str) -> str:
+    return f"inception/{digest}"
+
+
+def _stored(digest: str) -> dict | None:
+    arrays = cache.load(_key(digest))
+    return traverse_util.unflatten_dict(arrays, sep="/") if arrays else None
+
+
+def _download() -> bytes:
+    print(f"downloading {URL}", file=sys.stderr)
+    try:
+        with urllib.request.urlopen(URL, timeout=60) as response:
+            return response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise InputError(
+            f"cannot download the weights of Inception-v3 ({error}): download {URL} by hand, and "
+            "give the path of the file"
+        ) from error
+
+
+_LEAVES = {
+    "kernel": "weight",
+    "scale": "weight",
+    "bias": "bias",
+    "mean": "running_mean",
+    "var": "running_var",
+}
+
+
+def _converted(weights: dict[str, np.ndarray], source: str) -> dict:
+    """Weights under PyTorch's names and in its layout, as Flax has them."""
+    x = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), jnp.float32)
+    shapes = jax.eval_shape(InceptionV3().init, jax.random.key(0), x)
+    left = dict(weights)
+
+    def leaf(path, like):
+        _, *modules, kind = (key.key for key in path)
+        name = ".".join([*modules, _LEAVES[kind]])
+        if name not in left:
+            raise InputError(
+                f"{source} has no {name}: these are not the weights of FID's Inception"
+            )
+        weight = left.pop(name)
+        # From (out, in, height, width) and (out, in).
+        axes = {4: (2, 3, 1, 0), 2: (1, 0)}.get(weight.ndim, range(weight.ndim))
+        if weight.transpose(axes).shape != like.shape:
+            raise InputError(
+                f"{name} in {source} has shape {weight.shape}: these are not the weights of FID's "
+                "Inception"
+            )
+        return np.ascontiguousarray(weight.transpose(axes), like.dtype)
+
+    variables = jax.tree_util.tree_map_with_path(leaf, shapes)
+    for name in left:
+        if not name.endswith(".num_batches_tracked"):
+            raise InputError(f"{source} has {name}, which FID's Inception has not")
+    return variables
+
+
+def _make(request: Request) -> Extractor:
+    return load(request.weights)
+
+
+INCEPTION = Kind(
+    "inception",
+    "published weights, 91 MiB, downloaded on first use",
+    _make,
+    logits="other",
+    place=30,
+)

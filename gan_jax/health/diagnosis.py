@@ -1,0 +1,364 @@
+"""Is this run healthy, and if not, what is wrong with it?
+
+`diagnose` looks at the signals of all checks so far (see `gan_jax.health.signals`) and names one
+state. All of them are in `KNOWN`, at the end of this file: what each means, how it is told, what to
+do about it and how it looks in a report. Nothing else has a list of them.
+
+The thresholds were chosen on one half of the runs of `benchmarks.diagnosis`, of 50 checks each, and
+measured on the other.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+WINDOW = 5  # checks
+_LEARNING = 8  # checks, before which a generator may look untrained
+_CONFIRMING = 2  # checks in a row that have to find a failure
+_SETTLED = 20  # checks, before which nothing is called converged
+_HUGE = 1e4  # of feedback or the discriminator's loss
+_REPLACED = 0.3  # of the parameters by one update
+_RECOGNIZED = 0.62  # recognition
+_PERFECT = 0.97  # auc
+_VANISHED = 0.1  # feedback, over its largest value
+_FAR = 0.5  # distance
+_STUCK = 0.03  # the generator's update ratio, over the discriminator's
+_FOOLED = 0.1  # auc
+_CHANCE = 0.65  # auc
+_SILENT = 0.05  # feedback, over distance
+_COPIES = 0.5  # duplicates
+_NARROW = 0.4  # diversity
+_MISSING = 0.3  # missing
+_FALLEN = 0.1  # distance, above the best
+_CHANGING = 0.5  # movement
+_HOPPING = 0.8  # movement
+_SWING = 0.15  # auc, from one check to the next
+_ABOVE = 0.55  # auc, and as much below 1
+_NEAR = 0.25  # distance
+_STABLE = 0.9  # distance, over what it was
+_NOISE = 0.003  # distance
+_PROGRESS = 0.85  # distance, over what it was
+
+History = Sequence[Mapping[str, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """A state that a run can be in."""
+
+    name: str
+    title: str
+    """What people call it."""
+    meaning: str
+    find: "Callable[[Recent], str]"
+    """The evidence for it in these checks; empty if there is none."""
+    color: str
+    """In reports: of Paul Tol's muted scheme, made to be told apart by the color-blind."""
+    suggestion: str = ""
+    """What to do about it; empty if there is nothing to do."""
+    good: bool = False
+    sudden: bool = False
+    """One check is enough to tell; for others it takes some, and two in a row that agree."""
+
+
+class Diagnosis(NamedTuple):
+    """The state of a run, why, and what to do about it."""
+
+    state: str
+    """One of STATES."""
+    evidence: str
+    suggestion: str
+    """Empty if there is nothing to do."""
+
+    def __str__(self) -> str:
+        return f"{self.state}: {self.evidence} {self.suggestion}".strip()
+
+    @property
+    def failing(self) -> bool:
+        known = get(self.state)
+        return known is None or not known.good
+
+
+def get(name: str) -> State | None:
+    """The state of this name, if it is known."""
+    return next((state for state in KNOWN if state.name == name), None)
+
+
+def diagnose(history: History) -> Diagnosis:
+    """The state after the last of these checks, each with its `iteration` and signals.
+
+    The first checks are too early to tell anything but divergence. Signals that a check lacks
+    (there are no held-out examples, or this training has no such number) are evidence of nothing.
+    """
+    found = [_find(Recent(history[: len(history) - back])) for back in range(_CONFIRMING)]
+    state, evidence = found[0]
+    if not (state.sudden or state.good):
+        if any(other.good for other, _ in found):
+            state, evidence = _HEALTHY, _standing(Recent(history))
+        else:
+            # Signs of different failures come together; what causes the others comes first.
+            order = [known.name for known in KNOWN]
+            state, evidence = min(found, key=lambda pair: order.index(pair[0].name))
+    return Diagnosis(state.name, evidence, state.suggestion)
+
+
+class Recent:
+    """The checks so far: medians over the last ones, and what came before."""
+
+    def __init__(self, history: History):
+        self.history = history
+
+    def __len__(self) -> int:
+        return len(self.history)
+
+    def all(self, name: str) -> np.ndarray:
+        return np.array([check.get(name, np.nan) for check in self.history], np.float64)
+
+    def now(self, name: str, window: int = WINDOW) -> float:
+        """NaN if there is no such signal, and comparisons with it are false."""
+        values = self.all(name)[-window:]
+        values = values[~np.isnan(values)]
+        return float(np.median(values)) if len(values) else float("nan")
+
+    def smooth(self, name: str) -> np.ndarray:
+        """Running medians, one per check."""
+        values = self.all(name)
+        return np.array([np.median(values[max(0, i - 2) : i + 1]) for i in range(len(values))])
+
+
+def _find(r: Recent) -> tuple[State, str]:
+    """The first state that the signals show, and the evidence for it."""
+    for state in KNOWN:
+        if len(r) >= (1 if state.sudden else WINDOW) and (evidence := state.find(r)):
+            return state, evidence
+    return _HEALTHY, _standing(r)
+
+
+def _standing(r: Recent) -> str:
+    if len(r) < WINDOW:
+        return "It is too early to tell."
+    return (
+        f"The discriminator is right about {r.now('auc'):.0%} of pairs, and samples are at "
+        f"distance {r.now('distance'):.2g} from real examples{', and nearing' * _nearing(r)}."
+    )
+
+
+def _diverged(r: Recent) -> str:
+    last = r.history[-1]
+    bad = [name for name, value in last.items() if not np.isfinite(value)]
+    if bad:
+        return f"{', '.join(bad)} of the last check are not finite."
+    for name, most in (("feedback", _HUGE), ("d/loss", _HUGE)):
+        if abs(r.now(name, 2)) > most:
+            return f"{name} is at {r.now(name, 2):.2g}."
+    for name in ("d/update_ratio", "g/update_ratio"):
+        if last.get(name, 0) > _REPLACED:
+            return f"An update changes the parameters by {last[name]:.0%} ({name})."
+    return ""
+
+
+def _d_overfits(r: Recent) -> str:
+    if r.now("recognition", 3) > _RECOGNIZED:
+        return (
+            f"The discriminator rates a real example that it trained on above one it did not in "
+            f"{r.now('recognition', 3):.0%} of pairs."
+        )
+    return ""
+
+
+def _d_overpowers(r: Recent) -> str:
+    if not r.now("auc") > _PERFECT or _nearing(r):
+        return ""
+    certain = f"The discriminator is right about {r.now('auc'):.1%} of pairs"
+    peak = np.nanmax(r.all("feedback"))
+    share = r.now("feedback", 3) / peak
+    if share < _VANISHED:
+        return f"{certain}, and its gradient has shrunk to {share:.1g} of what it was."
+    stuck = r.now("g/update_ratio") < _STUCK * r.now("d/update_ratio")
+    if len(r) >= _LEARNING and r.now("distance") > _FAR and (stuck or not _collapsed(r)):
+        return (
+            f"{certain}, and samples stay at distance {r.now('distance'):.2g} from real examples."
+        )
+    return ""
+
+
+def _silent(r: Recent) -> str:
+    says_nothing = r.now("feedback") < _SILENT * r.now("distance")
+    worst = np.min(r.all("auc")[-WINDOW:])
+    if worst < _CHANCE and r.now("distance") > _FAR and says_nothing:
+        return (
+            f"The discriminator gives no gradient and is right about no more than {worst:.0%} of "
+            f"pairs, with samples at distance {r.now('distance'):.2g} from real examples."
+        )
+    return ""
+
+
+def _fooled(r: Recent) -> str:
+    if r.now("auc") < _FOOLED and not _nearing(r):
+        return (
+            f"The discriminator rates generated examples above real ones in "
+            f"{1 - r.now('auc'):.0%} of pairs."
+        )
+    return ""
+
+
+def _mode_collapse(r: Recent) -> str:
+    return "" if _nearing(r) or len(r) < _LEARNING else _collapsed(r)
+
+
+def _collapsed(r: Recent) -> str:
+    if r.now("duplicates") > _COPIES:
+        return f"{r.now('duplicates'):.0%} of samples are near copies of others."
+    if r.now("diversity") < _NARROW:
+        return f"Samples vary {r.now('diversity'):.0%} as much as real examples."
+    if r.now("missing") > _MISSING:
+        return f"Samples leave out {r.now('missing'):.0%} of the data."
+    return ""
+
+
+def _junk_feedback(r: Recent) -> str:
+    best = np.nanmin(r.smooth("distance"))
+    now = r.now("distance", 3)
+    at_chance = r.now("auc", 2) > _FOOLED and r.now("auc") < _CHANCE
+    if at_chance and now > best + _FALLEN and now > 2 * best:
+        return (
+            f"The discriminator is right about {r.now('auc'):.0%} of pairs, while samples went "
+            f"from distance {best:.2g} to {now:.2g} from real examples."
+        )
+    return ""
+
+
+def _oscillating(r: Recent) -> str:
+    judged, movement = r.all("auc")[-WINDOW - 1 :], r.now("movement")
+    swing = np.median(np.abs(np.diff(judged)))
+    low, high = np.min(judged), np.max(judged)
+    if swing > _SWING and low < 1 - _ABOVE and high > _ABOVE and movement > _CHANGING:
+        return (
+            f"The discriminator swings between {low:.0%} and {high:.0%}, and from one check to the "
+            f"next {movement:.0%} of what the generator makes changes."
+        )
+    if movement > _HOPPING and r.now("diversity") < _NARROW:
+        return (
+            f"Samples are much alike ({r.now('diversity'):.0%} of the variation of real examples), "
+            f"and others at every check."
+        )
+    return ""
+
+
+def _converged(r: Recent) -> str:
+    half = _SETTLED // 2
+    if len(r) < _SETTLED or not abs(r.now("auc", half) - 0.5) < _CHANCE - 0.5:
+        return ""
+    distance = r.smooth("distance")
+    now, before = np.median(distance[-half:]), np.median(distance[-_SETTLED:-half])
+    if now < _NEAR and now > _STABLE * before - _NOISE:
+        return (
+            f"The discriminator is right about {r.now('auc', half):.0%} of pairs, and samples stay "
+            f"at distance {now:.2g} from real examples."
+        )
+    return ""
+
+
+def _nearing(r: Recent) -> bool:
+    """Whether samples get nearer to real examples."""
+    distance = r.smooth("distance")
+    return bool(distance[-1] < _PROGRESS * distance[-WINDOW])
+
+
+_HEALTHY = State(
+    "healthy",
+    "healthy",
+    "None of the others.",
+    _standing,
+    "#117733",
+    good=True,
+    sudden=True,
+)
+_G_OVERPOWERS = State(
+    "g_overpowers",
+    "generator overpowers",
+    "The discriminator rates generated examples above real ones, or cannot tell apart what is far "
+    "apart.",
+    _silent,
+    "#88CCEE",
+    "Give the discriminator more width, a higher learning rate, or more steps "
+    "(alternation.d_steps); check that it trains at all.",
+)
+
+# What makes others meaningless, or brings them about, comes first.
+KNOWN: tuple[State, ...] = (
+    State(
+        "diverged",
+        "diverged",
+        "Numbers are not finite, or grow out of all proportion.",
+        _diverged,
+        "#882255",
+        "Lower the learning rates; a Wasserstein critic needs wgan_gp or clip_weights.",
+        sudden=True,
+    ),
+    State(
+        "d_overfits",
+        "discriminator overfits",
+        "The discriminator tells the examples it trained on from others that are as real.",
+        _d_overfits,
+        "#332288",
+        "Get more data, augment them (augmentation.kind, data.flip) or begin with a run on others "
+        "(--init-from), raise r1, or make the discriminator smaller; take the best checkpoint.",
+    ),
+    _G_OVERPOWERS,
+    State(
+        "oscillating",
+        "oscillating",
+        "What the generator makes changes altogether from check to check, without getting nearer "
+        "to the data.",
+        _oscillating,
+        "#CC6677",
+        "Lower both learning rates or their momentum (b1=0), and add r1 and r2: penalties damp the "
+        "swings.",
+    ),
+    State(
+        "d_overpowers",
+        "discriminator overpowers",
+        "The discriminator is near perfect, and the generator does not catch up: its gradient "
+        "vanishes, or its samples stay as far from real examples as they were.",
+        _d_overpowers,
+        "#DDCC77",
+        "Lower the discriminator's learning rate or its steps, add a penalty (objective.r1), or "
+        "use a loss that does not saturate.",
+    ),
+    State(
+        "junk_feedback",
+        "junk feedback",
+        "The discriminator is at chance while quality falls: the generator follows noise.",
+        _junk_feedback,
+        "#999933",
+        "Stop and take the best checkpoint: what follows it is training on noise.",
+    ),
+    dataclasses.replace(_G_OVERPOWERS, find=_fooled),  # where nothing above explains it
+    State(
+        "mode_collapse",
+        "mode collapse",
+        "Samples are near copies of each other, or leave out part of the data.",
+        _mode_collapse,
+        "#AA4499",
+        "Use relativistic_pairing with r1 and r2, or raise their weights; give the generator a "
+        "lower learning rate, or more latent dimensions.",
+    ),
+    State(
+        "converged",
+        "converged",
+        "The discriminator is near chance, and quality is good and stable.",
+        _converged,
+        "#44AA99",
+        "If the scores stand still too, stop or lower the learning rates; take the best "
+        "checkpoint.",
+        good=True,
+    ),
+    _HEALTHY,
+)
+
+STATES = tuple(dict.fromkeys(state.name for state in reversed(KNOWN)))
+"""Their names, the good ones first."""
+GOOD = tuple(name for name in STATES if not Diagnosis(name, "", "").failing)

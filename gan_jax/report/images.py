@@ -1,0 +1,98 @@
+"""The images of a report, each as a data URI: sheets kept during training, and new samples."""
+
+import base64
+import io
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from gan_jax import figures
+from gan_jax.runs import Run
+
+SEED = 0
+MOST_SHEETS = 60
+SAMPLES = 256  # of images; enough for a median distance
+POINTS = 2500
+PATHS, STEPS = 6, 10
+
+
+class Shown(NamedTuple):
+    """An image in the page."""
+
+    src: str
+    """A data URI."""
+    alt: str
+    iteration: int | None = None
+
+
+def encode(array: UInt8[np.ndarray, "h w c"]) -> str:
+    """An array as the data URI of a PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array).save(buffer, format="PNG")
+    return _data_uri(buffer.getvalue())
+
+
+def _data_uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def sheets(run: Run) -> list[Shown]:
+    """The sheets kept during training, as they are; if they are many, some of them at even
+    distances, with the first and the last."""
+    files = [file for file in (run.directory / "samples").glob("*.png") if file.stem.isdecimal()]
+    files.sort(key=lambda file: int(file.stem))
+    if len(files) > MOST_SHEETS:
+        files = [files[i] for i in np.linspace(0, len(files) - 1, MOST_SHEETS).round().astype(int)]
+    return [_sheet(file) for file in files]
+
+
+def _sheet(file: Path) -> Shown:
+    iteration = int(file.stem)
+    return Shown(_data_uri(file.read_bytes()), f"Samples at iteration {iteration:,}", iteration)
+
+
+class Samples(NamedTuple):
+    """Examples of one checkpoint, and how they look together."""
+
+    iteration: int
+    examples: Float[np.ndarray, "n ..."]
+    together: Shown
+
+
+def draw(run: Run, iteration: int, real: Float[np.ndarray, "m f"] | None = None) -> Samples:
+    """Samples of a checkpoint, always of the same latents; points over `real` ones if given.
+
+    Raises:
+        InputError: there is no such checkpoint, or it is of another architecture.
+    """
+    is_images = run.task.is_images
+    examples = run.sample(SAMPLES if is_images else POINTS, SEED, iteration=iteration)
+    if is_images:
+        columns = len(run.task.classes or range(8))
+        columns = columns if columns <= 16 else 8
+        array = figures.sheet(examples[: columns * (64 // columns)], columns)
+    else:
+        array = figures.scatter(examples, real)
+    alt = f"Samples of the checkpoint at iteration {iteration:,}"
+    return Samples(iteration, examples, Shown(encode(array), alt, iteration))
+
+
+def interpolation(run: Run, iteration: int) -> Shown:
+    """Walks between random latents, one a row.
+
+    Raises:
+        InputError: there is no such checkpoint.
+    """
+    walks = run.interpolate(PATHS, STEPS, SEED, iteration=iteration)
+    array = figures.sheet(walks.reshape(PATHS * STEPS, *walks.shape[2:]), STEPS)
+    return Shown(encode(array), f"{PATHS} walks of {STEPS} samples between random latents")
+
+
+def single(image: UInt8[np.ndarray, "h w c"], alt: str) -> Shown:
+    """One image, enlarged by a whole factor so that its pixels can be seen."""
+    factor = math.ceil(64 / image.shape[0])
+    return Shown(encode(image.repeat(factor, axis=0).repeat(factor, axis=1)), alt)

@@ -1,0 +1,1 @@
+"""Training: the plan of a run, the program on the devices, the trainer and its hooks."""
