@@ -105,6 +105,20 @@ class Config(Kind, package="gan_jax.tasks"):
         d, g = (self.batch_size * batches / max(n, 1) for n in updates)
         return d, g
 
+    @property
+    def penalties_every(self) -> tuple[int, int]:
+        """Of how many updates of each network, discriminator and generator, one has a penalty."""
+        return 1, 1
+
+    @property
+    def learning_rates(self) -> tuple[float, float]:
+        """At the start, of the discriminator and of the generator."""
+        d_every, g_every = self.penalties_every
+        return (
+            self.d_optimizer.lazily(d_every).learning_rate,
+            self.g_optimizer.lazily(g_every).learning_rate,
+        )
+
     def slowed(self: C, factor: float) -> C:
         """The same with all learning rates multiplied by `factor`."""
         return dataclasses.replace(

@@ -5,6 +5,8 @@ penalties' weights, half-lives and seeds differ from member to member without co
 again. A member's run is, up to rounding, what `gan_jax.train` makes of its configuration.
 """
 
+import functools
+import json
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -16,21 +18,22 @@ import optax
 from jax import lax
 from jaxtyping import Float, PyTree
 
-from gan_jax import build
 from gan_jax.compilation import CompiledFast
-from gan_jax.config import Config, differences, from_dict, to_dict, to_json
-from gan_jax.data import Examples, Feed, Source, Stream, hold_out, load
+from gan_jax.config import LEARNING_RATE, Config, differences, from_dict, to_dict
+from gan_jax.data import Feed
 from gan_jax.errors import InputError
 from gan_jax.networks.layers import canonical_form
-from gan_jax.program import make_batches
+from gan_jax.regularizers import PENALTIES
 from gan_jax.state import TrainState
-from gan_jax.steps import Alternation, alternate
+from gan_jax.steps import Alternation, iterate
+from gan_jax.tasks.base import TRAINING, Dataset, Task, initial_states, stream_key
+from gan_jax.training.program import PREPARATION
 
 TRACED = (
     "seed",
     "d_optimizer.learning_rate",
     "g_optimizer.learning_rate",
-    *(f"objective.{name}" for name in ("r1", "r2", "wgan_gp", "dragan", "lecam", "bcr")),
+    *(f"objective.penalties.{name}" for name in PENALTIES),
     "objective.label_smoothing",
     "average.half_life",
     "augmentation.probability",
@@ -51,7 +54,7 @@ class Progress(NamedTuple):
     """The steps' metrics, averaged over the iterations since the last time: `d/loss`, …"""
 
     def member(self, i: int) -> tuple[TrainState, TrainState]:
-        """Both players of one member, on the host."""
+        """Both states of one member, on the host."""
         return jax.tree.map(lambda x: np.asarray(x[i]), (self.d, self.g))
 
     def member_averages(self, i: int) -> dict[str, float]:
@@ -63,14 +66,14 @@ class Population:
 
     Args:
         configs: One for each member.
-        sources: What each trains on; they may be the same object.
+        datasets: What each trains on; they may be the same object.
 
     Raises:
         InputError: members that differ in something else, or in whether they have a penalty at all,
-            or take turns by epochs, or are balanced.
+            or alternate by epochs, or are balanced.
     """
 
-    def __init__(self, configs: Sequence[Config], sources: Sequence[Examples]):
+    def __init__(self, configs: Sequence[Config], datasets: Sequence[Dataset]):
         self.config, self._configs = configs[0], configs
         for config in configs:
             changed = differences(self.config, config)
@@ -79,24 +82,25 @@ class Population:
                 names = ", ".join(sorted(names))
                 raise InputError(f"members of a population cannot differ in {names}")
         if self.config.balance or self.config.alternation.d_epochs is not None:
-            raise InputError("members of a population take their turns within each iteration")
-        self.data = sources[0].description
-        objectives = [build.objective(config, self.data) for config in configs]
+            raise InputError("members of a population alternate within each iteration")
+        self._tasks: list[Task] = [
+            config.build(dataset.description)
+            for config, dataset in zip(configs, datasets, strict=True)
+        ]
+        objectives = [task.objective for task in self._tasks]
         self._objective = jax.tree.structure(objectives[0])
         if any(jax.tree.structure(o) != self._objective for o in objectives):
             raise InputError("members of a population have the same penalties: none of weight 0")
         self._numbers = _stack([jax.tree.leaves(o) for o in objectives])
-        self._shared = all(source is sources[0] for source in sources)
+        self._shared = all(dataset is datasets[0] for dataset in datasets)
         self._feeds = [
-            _feed(config, source) for config, source in zip(configs, sources, strict=True)
+            _feed(config, dataset) for config, dataset in zip(configs, datasets, strict=True)
         ]
         resident = [feed.resident for feed in self._feeds]
         self._resident = jax.tree.map(
             jnp.asarray, resident[0] if self._shared else _stack(resident)
         )
-        self._keys = jnp.stack(
-            [jax.random.fold_in(jax.random.key(config.seed), build.TRAINING) for config in configs]
-        )
+        self._keys = jnp.stack([stream_key(config.seed, TRAINING) for config in configs])
 
     def train(self, every: int | None = None) -> Iterator[Progress]:
         """Trains all members; yields them after every so many iterations, and at the end."""
@@ -114,8 +118,8 @@ class Population:
             if iteration == boundary:
                 since = every if iteration % every == 0 else iteration % every
                 averages = {
-                    f"{player}/{name}": np.asarray(values) / since
-                    for player, metrics in sums.items()
+                    f"{network}/{name}": np.asarray(values) / since
+                    for network, metrics in sums.items()
                     for name, values in metrics.items()
                 }
                 yield Progress(iteration, d, g, averages)
@@ -141,11 +145,11 @@ class Population:
         settings = {
             "objective": self._objective,
             "alternation": self.config.alternation,
-            "flip": self.config.data.flip,
+            "prepared_by": _canonical(self._tasks[0]),
             "shared": self._shared,
             # Several kernels at once are a grouped convolution, which is slow on CPU: there
             # members with convolutions come one after another, in the same program.
-            "vectorized": not (canonical_form() and len(self.data.shape) == 3),
+            "vectorized": not (canonical_form() and _is_images(self._resident)),
         }
         leaves, structure = jax.tree.flatten(arguments)
         shapes = tuple((x.shape, x.dtype) for x in leaves)
@@ -157,14 +161,12 @@ class Population:
     def _first_states(self) -> tuple[TrainState, TrainState]:
         """Of all members, with their learning rates in their optimisers' states."""
         states = []
-        for config in self._configs:
-            players = build.states(_canonical(config), self.data, traced=True)
+        for task in self._tasks:
+            first = initial_states(_canonical(task, seed=task.config.seed), traced=True)
             states.append(
                 tuple(
-                    state.replace(
-                        opt_state=optax.tree.set(state.opt_state, **{build.LEARNING_RATE: rate})
-                    )
-                    for state, rate in zip(players, build.learning_rates(config), strict=True)
+                    state.replace(opt_state=optax.tree.set(state.opt_state, **{LEARNING_RATE: rate}))
+                    for state, rate in zip(first, task.config.learning_rates, strict=True)
                 )
             )
         return _stack(states)
@@ -175,12 +177,11 @@ class Population:
         return jax.tree.map(lambda *rows: np.concatenate(rows), *members)
 
 
-def _feed(config: Config, source: Examples) -> Feed:
+def _feed(config: Config, dataset: Dataset) -> Feed:
     """What a member trains on, for a device of its own."""
-    stream = Stream(source, label="label" if config.objective.conditional else None)
     return Feed(
-        (stream,),
-        (stream.order(config.seed, config.batch_size),),
+        dataset.streams,
+        [stream.order(config.seed, config.batch_size) for stream in dataset.streams],
         batches=config.alternation.batches,
         capacity=_CALL,
         iterations=config.iterations,
@@ -189,42 +190,39 @@ def _feed(config: Config, source: Examples) -> Feed:
     )
 
 
-def load_members(
-    configs: Sequence[Config], data_dir: str | None = None
-) -> list[tuple[Examples, Source | None]]:
+def _is_images(resident: PyTree) -> bool:
+    return any(x.dtype == jnp.uint8 for x in jax.tree.leaves(resident))
+
+
+def load_members(configs: Sequence[Any], data_dir: str | None = None) -> list[Dataset]:
     """What each member trains on, in memory, and what is held out: as in `gan_jax.train`.
 
     Raises:
         InputError: data that are missing, or do not fit.
     """
-    sources: dict[str, tuple[Examples, Source | None]] = {}
+    datasets: dict[str, Dataset] = {}
     chosen = []
     for config in configs:
-        key = to_json(config.data)
-        if config.data.is_drawn:
-            key += str(config.seed)
-        if key not in sources:
-            loaded = load(
-                config.data,
-                seed=config.seed,
-                conditional=config.objective.conditional,
-                data_dir=data_dir,
-                budget_bytes=math.inf,
-            )
-            sources[key] = hold_out(loaded, config.data.held_out)
-        chosen.append(sources[key])
+        # Those that are drawn from the seed differ with it.
+        seed = config.seed if config.data.is_drawn else 0
+        key = json.dumps([to_dict(config.data), seed])
+        if key not in datasets:
+            datasets[key] = config.load(data_dir=data_dir, budget_bytes=math.inf)
+        chosen.append(datasets[key])
     return chosen
 
 
-def _canonical(config: Config) -> Config:
+def _canonical(task: Task, seed: int = 0) -> Task:
     """The same with 1 for all traced numbers but the seed: equal for all members, so that their
     states hold the same functions, and programs compiled for one serve all."""
-    tree = to_dict(config)
-    for name in set(TRACED) - {"seed"}:
-        section, field = name.split(".")
-        if tree[section][field]:
-            tree[section][field] = 1.0
-    return from_dict(Config, tree)
+    tree = to_dict(task.config)
+    for name in TRACED:
+        *path, last = name.split(".")
+        section = functools.reduce(lambda inner, part: inner.get(part, {}), path, tree)
+        if section.get(last) and path:
+            section[last] = 1.0
+    tree["seed"] = seed
+    return from_dict(Config, tree).build(task.data)
 
 
 def _stack(trees: Sequence[PyTree]) -> PyTree:
@@ -242,7 +240,7 @@ programs: dict[Any, CompiledFast] = {}
 
 
 def _make_program(
-    *, objective: Any, alternation: Alternation, flip: bool, shared: bool, vectorized: bool
+    *, objective: Any, alternation: Alternation, prepared_by: Task, shared: bool, vectorized: bool
 ) -> CompiledFast:
     """`objective` is the structure of one, whose numbers the program is given."""
 
@@ -250,22 +248,22 @@ def _make_program(
         def run(member):
             d, g, numbers, rows, key = member[:5]
             own = resident if shared else member[5]
-            played = jax.tree.unflatten(objective, numbers)
 
-            def iteration(d, g, i):
-                here = jax.random.fold_in(key, start + i)
+            def batches_at(i, key):
                 examples = Feed.select(own, jax.tree.map(lambda x: x[i], rows))
-                batches = make_batches(examples, here, flip=flip, axis_name=None)
-                return alternate(d, g, batches, here, objective=played, alternation=alternation)
+                return prepared_by.prepare(examples, jax.random.fold_in(key, PREPARATION), None)
 
-            def step(i, carry):
-                d, g, sums = carry
-                d, g, metrics = iteration(d, g, i)
-                return d, g, jax.tree.map(jnp.add, sums, metrics)
-
-            *_, shapes = jax.eval_shape(iteration, d, g, 0)
-            sums = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-            return lax.fori_loop(0, count, step, (d, g, sums))
+            d, g, tally = iterate(
+                d,
+                g,
+                batches_at,
+                key,
+                start=start,
+                count=count,
+                objective=jax.tree.unflatten(objective, numbers),
+                alternation=alternation,
+            )
+            return d, g, tally.sums
 
         members = (d, g, numbers, rows, keys, *(() if shared else (resident,)))
         return jax.vmap(run)(members) if vectorized else lax.map(run, members)

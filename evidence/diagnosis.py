@@ -23,10 +23,13 @@ import tyro
 from jax import lax
 
 from benchmarks.provocations import GAMES, PROVOCATIONS, Blind, Provocation
-from gan_jax import build, signals
+from gan_jax import build, losses
 from gan_jax.compilation import CompiledFast, keep_compiled
-from gan_jax.data import Order, hold_out, load, prepare
-from gan_jax.diagnosis import GOOD, STATES, diagnose
+from gan_jax.data import Order, load
+from gan_jax.data.feed import prepare
+from gan_jax.data.held_out import hold_out
+from gan_jax.health import signals
+from gan_jax.health.diagnosis import GOOD, STATES, diagnose
 from gan_jax.state import TrainState
 from gan_jax.steps import alternate
 
@@ -70,7 +73,9 @@ class _Game:
 
     @staticmethod
     def _seen(real: np.ndarray) -> np.ndarray:
-        return np.asarray(prepare({"real": jnp.asarray(real)}, None)["real"])
+        return np.asarray(
+            prepare({"real": jnp.asarray(real)}, None, flip=False, axis_name=None)["real"]
+        )
 
     def _program(self, phase: int):
         config, objective = self.configs[phase], self.objectives[phase]
@@ -82,7 +87,7 @@ class _Game:
                 if self.label is not None:
                     batches["label"] = jnp.asarray(self.label)[indices[i]]
                 d, g, metrics = alternate(
-                    d, g, prepare(batches, key),
+                    d, g, prepare(batches, key, flip=False, axis_name=None),
                     jax.random.fold_in(key, start + i),
                     objective=objective, alternation=config.alternation,
                 )  # fmt: skip
@@ -119,7 +124,7 @@ class _Game:
             )
             measured = signals.measure(
                 d, g, self.reference, jax.random.fold_in(key, check),
-                objective=build.objective(config, self.data),
+                loss=losses.LOSSES[config.objective.loss], latent_dim=config.objective.latent_dim,
             )  # fmt: skip
             values, shares = signals.finish(measured, self.target, shares)
             for player, averages in metrics.items():
