@@ -19,7 +19,7 @@ from gan_jax import losses, networks, regularizers
 from gan_jax.compilation import CompiledFast
 from gan_jax.data import Description, Examples, Order, make_feed
 from gan_jax.networks import layers
-from gan_jax.program import Pace, axis_indices, make_program, replicate
+from gan_jax.program import axis_indices, make_program, replicate
 from gan_jax.steps import Alternation, alternate
 
 

@@ -15,12 +15,14 @@ from gan_jax import (
     regularizers,
     sampling,
     schedules,
+    transforms,
 )
+from gan_jax.compilation import jit
+from gan_jax.critic import Critic
 from gan_jax.ema import EMA
-from gan_jax.objectives import Adversarial
-from gan_jax.path_length import PathLength
+from gan_jax.objectives import Adversarial, Objective, PathLength
 from gan_jax.state import TrainState, create_train_states
-from gan_jax.steps import Alternation, alternate, d_step, g_step
+from gan_jax.steps import Alternation, Pace, Tally, alternate, d_step, g_step, iterate
 
 __version__ = "0.1.0"
 
@@ -28,7 +30,11 @@ __all__ = [
     "EMA",
     "Adversarial",
     "Alternation",
+    "Critic",
+    "Objective",
+    "Pace",
     "PathLength",
+    "Tally",
     "TrainState",
     "alternate",
     "augment",
@@ -36,6 +42,8 @@ __all__ = [
     "d_step",
     "ema",
     "g_step",
+    "iterate",
+    "jit",
     "losses",
     "networks",
     "objectives",
@@ -44,6 +52,7 @@ __all__ = [
     "sampling",
     "schedules",
     "train",
+    "transforms",
 ]
 
 

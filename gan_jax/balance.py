@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from gan_jax.program import Pace
+from gan_jax.steps import Pace
 
 AHEAD = 0.85
 """Above this the discriminator is too far ahead to be of much use."""

@@ -20,12 +20,18 @@ from gan_jax.config import Annealing, Config, Network, Optimizer, essence, to_js
 from gan_jax.data.sources import Description
 from gan_jax.ema import EMA
 from gan_jax.errors import InputError
-from gan_jax.freezing import freeze
-from gan_jax.objectives import Adversarial
-from gan_jax.orthogonal import orthogonal_regularization
-from gan_jax.path_length import PathLength
+from gan_jax.objectives import (
+    AdaptiveAugmentation,
+    Adversarial,
+    AuxiliaryClassifier,
+    Objective,
+    PathLength,
+    PathLengthRegularization,
+    Unrolled,
+)
 from gan_jax.schedules import Schedule, by_update
 from gan_jax.state import TrainState, create_train_states
+from gan_jax.transforms import clip_weights, freeze, lazy_adam, orthogonal_regularization
 
 T = TypeVar("T")
 
@@ -51,7 +57,7 @@ def _form(data: Description) -> Description:
     return Description(data.shape, data.num_classes, examples=0, fingerprint="")
 
 
-def objective(config: Config, data: Description) -> Adversarial:
+def objective(config: Config, data: Description) -> Objective:
     """The losses and penalties of a configuration.
 
     Raises:
@@ -64,11 +70,7 @@ def objective(config: Config, data: Description) -> Adversarial:
         raise InputError(f"the loss {wanted.loss} has no targets that label smoothing could smooth")
     average = config.average
     half_life = _annealed(average.half_life, annealing.half_life, annealing, backwards=True)
-    path_length, style_shape = None, ()
-    if wanted.path_length:
-        made = generator(config, data)
-        path_length, style_shape = PathLength(wanted.path_length), (made.layers, made.style_dim)
-    return Adversarial(
+    made = Adversarial(
         loss=loss,
         regularizers=_regularizers(config),
         latent_dim=wanted.latent_dim,
@@ -76,36 +78,39 @@ def objective(config: Config, data: Description) -> Adversarial:
         ema=EMA(half_life, average.ramp_up),
         together=config.discriminator.kind != "stylegan2",  # it compares the examples of a batch
         augmentation=None if wanted.bcr else augmentation(config),
-        adaptive=_adaptive(config),
-        auxiliary=wanted.auxiliary or None,
-        path_length=path_length,
-        style_shape=style_shape,
-        path_length_every=_PATH_LENGTH_EVERY if path_length else 1,
-        unroll=wanted.unroll,
     )
+    control = _adaptive(config)
+    if control is not None:
+        made = AdaptiveAugmentation(made, control)
+    if wanted.auxiliary:
+        made = AuxiliaryClassifier(made, wanted.auxiliary)
+    if wanted.path_length:
+        network = generator(config, data)
+        made = PathLengthRegularization(
+            made,
+            (network.layers, network.style_dim),
+            PathLength(wanted.path_length),
+            every=_PATH_LENGTH_EVERY,
+        )
+    if wanted.unroll:
+        made = Unrolled(made, wanted.unroll)
+    return made
 
 
 def _regularizers(config: Config) -> tuple[Callable, ...]:
     wanted, annealing = config.objective, config.annealing
-    penalties = (
-        (wanted.r1, regularizers.R1),
-        (wanted.r2, regularizers.R2),
-        (wanted.wgan_gp, regularizers.WassersteinGP),
-        (wanted.dragan, regularizers.DRAGAN),
-    )
-    chosen = [
-        penalty(_annealed(weight, annealing.penalties, annealing))
-        for weight, penalty in penalties
-        if weight
-    ]
-    if wanted.lazy > 1:
-        chosen = [regularizers.Lazy(penalty, wanted.lazy) for penalty in chosen]
-    if wanted.lecam:
-        chosen.append(regularizers.LeCam(wanted.lecam))
-    if wanted.bcr:
-        chosen.append(
-            regularizers.BalancedConsistency(augmentation(config), wanted.bcr, wanted.bcr)
+    chosen = []
+    for name, penalty in regularizers.PENALTIES.items():
+        weight = getattr(wanted, name)
+        if not weight:
+            continue
+        if penalty.lazy:
+            weight = _annealed(weight, annealing.penalties, annealing)
+        made = penalty.configured(
+            weight, augmentation(config) if penalty.needs_augmentation else None
         )
+        lazily = penalty.lazy and wanted.lazy > 1
+        chosen.append(regularizers.Lazy(made, wanted.lazy) if lazily else made)
     return tuple(chosen)
 
 
@@ -326,7 +331,7 @@ def _lazily(config: Optimizer, every: int) -> Optimizer:
     if every == 1 or not config.name.startswith("adam"):
         return config
     defaults = {"b1": 0.9, "b2": 0.999} | config.options
-    rate, b1, b2 = regularizers.lazy_adam(
+    rate, b1, b2 = lazy_adam(
         config.learning_rate, defaults["b1"], defaults["b2"], every
     )
     return dataclasses.replace(config, learning_rate=rate, options=defaults | {"b1": b1, "b2": b2})
@@ -378,7 +383,7 @@ def _optimizer(config: Optimizer, annealing: Annealing, use: _Use) -> optax.Grad
     if config.clip_gradients is not None:
         before.append(optax.clip_by_global_norm(config.clip_gradients))
     if config.clip_weights is not None:
-        after.append(regularizers.clip_weights(config.clip_weights))
+        after.append(clip_weights(config.clip_weights))
     if config.freeze:
         after.append(freeze(config.freeze))
     return optax.chain(*before, tx, *after) if before or after else tx

@@ -27,12 +27,12 @@ from gan_jax.errors import DivergedError, FailedError, InputError
 from gan_jax.interruption import Interruption
 from gan_jax.logs import Lines, Log
 from gan_jax.monitor import Monitor
-from gan_jax.program import Averages, Pace, Tally, axis_indices, make_program, replicate
+from gan_jax.program import Averages, axis_indices, make_program, replicate
 from gan_jax.runs import Rollback, Run, alone
 from gan_jax.scorekeeper import Scorekeeper
 from gan_jax.signals import Measured
 from gan_jax.state import TrainState
-from gan_jax.steps import Alternation
+from gan_jax.steps import Alternation, Pace, Tally
 from gan_jax.transfer import transfer_both
 
 _TRACED = 10  # iterations
@@ -150,6 +150,7 @@ class _Call:
     end: int
     count: int
     tally: Tally
+    stop: jax.Array
     pictures: jax.Array | None = None
     measured: Measured | None = None
 
@@ -263,7 +264,7 @@ class _Session:
             saved = iteration
         if iteration >= config.iterations:
             return d, g, iteration
-        d, g, _ = self._call(d, g, iteration, 0)  # compiles
+        d, g, *_ = self._call(d, g, iteration, 0)  # compiles
         self.interval, self.since_check = Averages(iteration), Averages(iteration)
         self.began = time.monotonic()
         stopped = False
@@ -274,7 +275,7 @@ class _Session:
             try:
                 tracing = iteration in traced[:1]
                 with self._tracing(tracing):
-                    d, g, tally = self._call(d, g, iteration, count)
+                    d, g, tally, stop = self._call(d, g, iteration, count)
                     if tracing:
                         jax.block_until_ready(tally)
             except InputError:  # of data that stream
@@ -287,7 +288,7 @@ class _Session:
             iteration += count
             if flying is not None:
                 stopped = self._report(flying)
-            flying = _Call(iteration, count, tally)
+            flying = _Call(iteration, count, tally, stop)
             if iteration % config.sample_every == 0 or iteration == config.iterations:
                 flying.pictures = self._pictures(g)
             if iteration % config.check_every == 0 and self._checks():
@@ -329,7 +330,7 @@ class _Session:
         return self.interruption.asked and jax.process_count() == 1
 
     def _call(self, d: TrainState, g: TrainState, start: int, count: int):
-        program = self._program(self.config.alternation.turn(self._epoch(start)))
+        program = self._program(self.config.alternation.during(self._epoch(start)))
         stop = np.full(jax.local_device_count(), self.interruption.asked, np.int32)
         rows = self.feed.rows(start, count)
         return program(
@@ -418,7 +419,7 @@ class _Session:
             array = self._draw(np.asarray(call.pictures))
             figures.save(array, self.run.directory / "samples" / f"{call.end:07}.png")
             self.log.picture(call.end, array)
-        return bool(tally.stop)
+        return bool(np.asarray(call.stop))
 
     def _checks(self) -> bool:
         """Whether this process measures. All do where training depends on it."""

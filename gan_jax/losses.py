@@ -120,7 +120,7 @@ def _average_generator(real_logits: Logits, fake_logits: Logits) -> Scalar:
 
 
 minimax = Loss(cross_entropy, _minimax_generator)
-"""The zero-sum game itself (Goodfellow et al., 2014, eq. 1).
+"""The value of the minimax game itself (Goodfellow et al., 2014, eq. 1).
 
 D: mean φ(r) + mean φ(−f). G: −mean softplus(f), which saturates once D is sure.
 """
@@ -133,7 +133,7 @@ D: mean φ(r) + mean φ(−f). G: mean φ(f).
 
 wasserstein = Loss(_wasserstein_discriminator, _negated_mean_generator, threshold=None)
 """Dual form of the earth mover's distance, for a 1-Lipschitz critic (Arjovsky et al.,
-"Wasserstein GAN", 2017, eq. 2): needs `regularizers.WassersteinGP` or `clip_weights`.
+"Wasserstein GAN", 2017, eq. 2): needs `regularizers.WassersteinGP` or `transforms.clip_weights`.
 
 D: mean f − mean r. G: −mean f.
 """
@@ -165,12 +165,5 @@ relativistic_average = Loss(_average_discriminator, _average_generator, threshol
 D: mean φ(r − mean f) + mean φ(mean r − f). G: the same with real and fake exchanged.
 """
 
-LOSSES: dict[str, Loss] = {
-    "minimax": minimax,
-    "non_saturating": non_saturating,
-    "wasserstein": wasserstein,
-    "hinge": hinge,
-    "least_squares": least_squares,
-    "relativistic_pairing": relativistic_pairing,
-    "relativistic_average": relativistic_average,
-}
+LOSSES: dict[str, Loss] = {name: loss for name, loss in globals().items() if isinstance(loss, Loss)}
+"""All of these, by name."""

@@ -26,7 +26,7 @@ from gan_jax.errors import InputError
 from gan_jax.networks.layers import canonical_form
 from gan_jax.program import make_batches
 from gan_jax.state import TrainState
-from gan_jax.steps import Alternation, alternate
+from gan_jax.steps import Alternation, iterate
 
 TRACED = (
     "seed",
@@ -248,20 +248,15 @@ def _make_program(
             own = resident if shared else member[5]
             played = jax.tree.unflatten(objective, numbers)
 
-            def iteration(d, g, i):
-                here = jax.random.fold_in(key, start + i)
+            def batches_at(i, key):
                 examples = jax.tree.map(lambda x: x[rows[i]], own)
-                batches = make_batches(examples, here, flip=flip, axis_name=None)
-                return alternate(d, g, batches, here, objective=played, alternation=alternation)
+                return make_batches(examples, key, flip=flip, axis_name=None)
 
-            def step(i, carry):
-                d, g, sums = carry
-                d, g, metrics = iteration(d, g, i)
-                return d, g, jax.tree.map(jnp.add, sums, metrics)
-
-            *_, shapes = jax.eval_shape(iteration, d, g, 0)
-            sums = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-            return lax.fori_loop(0, count, step, (d, g, sums))
+            d, g, tally = iterate(
+                d, g, batches_at, key, start=start, count=count, objective=played,
+                alternation=alternation,
+            )  # fmt: skip
+            return d, g, tally.sums
 
         members = (d, g, numbers, rows, keys, *(() if shared else (resident,)))
         return jax.vmap(run)(members) if vectorized else lax.map(run, members)

@@ -1,52 +1,97 @@
-"""Regularisers of the critic: gradient penalties, and weight clipping.
+"""Regularisers of the critic: gradient penalties, and penalties on its logits.
 
-A penalty is called as `penalty(critic, real, fake, key)` and returns a scalar to add to the
-discriminator's loss. `critic` maps a batch `[B, …]` to logits `[B]`; `real` and `fake` are batches
-of equal shape. Penalties are pytrees whose leaves are their weights, so that these can be traced,
-scheduled and vmapped. All are averages over examples, and all draws are keyed by the global example
-index, so N devices equal one.
+A regulariser is called as `regularizer(critic, real, fake, key)` and returns a scalar to add to the
+discriminator's loss. `critic` maps a batch `[B, …]` to logits `[B]`: a `Critic`, or any function.
+`real` and `fake` are batches of equal shape. The penalties below are pytrees whose leaves are their
+weights, so that these can be traced, scheduled and vmapped. All are averages over examples, and all
+draws are keyed by the global example index, so N devices equal one.
 
-The gradient of the *sum* of logits holds each example's own gradient only where the critic treats
-examples apart. It does not under batch norm: `Adversarial` refuses that combination, unless a
-regulariser says that it needs no such thing, by an attribute `examples_apart` that is False.
+A new penalty that runs can be configured with is a subclass of `Penalty` with a `name`, here or in
+an importer's code; `PENALTIES` collects those of this module.
 """
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import struct
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PyTree
 
 from gan_jax import parallel
+from gan_jax.critic import Critic, CriticFunction, as_critic
 from gan_jax.schedules import Schedule
-
-Critic = Callable[[Array], Float[Array, " b"]]
-"""Maps a batch to logits. If the batch is one device's part of a larger one, the critic has an
-attribute `axis_name` that says over which axis. If it knows its logits and their gradients at some
-batches, it has methods `known_logits(x)` and `known_gradients(x)` (a row for every logit) that give
-them, and None at others. The number of the update is its attribute `step`."""
 
 Scalar = Float[Array, ""]
 Weight = float | int | Float[Array, "..."] | Schedule
 """A `Schedule` is replaced by its number before an update."""
 
 
-def _input_gradients(critic: Critic, x: Array) -> Float[Array, "b features"]:
-    """∇ₓ of every logit, flattened, in float32."""
-    gradients = getattr(critic, "known_gradients", lambda x: None)(x)
-    if gradients is None:
-        logits, pull_back = jax.vjp(critic, x)
-        # A logit of a pack of examples has the gradients of all of them.
-        gradients = pull_back(jnp.ones_like(logits))[0].reshape(len(logits), -1)
-    return gradients.astype(jnp.float32)
+@runtime_checkable
+class Regularizer(Protocol):
+    """Anything that an objective can call for a penalty on its discriminator: a function will do.
+
+    It is handed the `Critic` of the update, so `critic.real.logits`, `critic.fake.gradients` and
+    `critic.at(x).gradients` are there for it; `critic(x)` gives logits as they are outside
+    training. What it draws comes from `key`. If it has numbers that are to be leaves, make it a
+    pytree (`flax.struct.PyTreeNode`). To say more about it than its value, subclass `Penalty`.
+    """
+
+    def __call__(
+        self, critic: Any, real: Array, fake: Array, key: Key[Array, ""], /
+    ) -> Float[Array, ""]: ...
 
 
-def _logits(critic: Critic, x: Array) -> Float[Array, " b"]:
-    logits = getattr(critic, "known_logits", lambda x: None)(x)
-    return (critic(x) if logits is None else logits).astype(jnp.float32)
+class Penalty(struct.PyTreeNode):
+    """A regulariser that declares what an objective and a configuration have to know of it.
+
+    A subclass is called as any regulariser, unless it `remembers`.
+    """
+
+    examples_apart: ClassVar[bool] = True
+    """Whether it needs a critic that treats examples apart. Input gradients do: under batch norm
+    they are not those of one example, so an objective refuses that combination."""
+    remembers: ClassVar[bool] = False
+    """Whether it remembers something from one update to the next. If it does, it is called with its
+    memory as a fifth argument, and returns the new memory after the scalar."""
+    name: ClassVar[str] = ""
+    """Of its weight in a configuration; empty if it cannot be configured."""
+    help: ClassVar[str] = ""
+    """What that weight is, in a line."""
+    lazy: ClassVar[bool] = False
+    """Whether it may come in some of the updates only (`Lazy`)."""
+    needs_augmentation: ClassVar[bool] = False
+    """Whether it is made from an augmentation, which then is not the objective's."""
+
+    def initial(self) -> PyTree:
+        """What it remembers before the first update, if it `remembers`."""
+        raise NotImplementedError(f"{type(self).__name__} remembers nothing")
+
+    @classmethod
+    def configured(cls, weight: Weight, augmentation: Callable[..., Array] | None = None) -> Any:
+        """The penalty with this weight, made from `augmentation` if it needs one."""
+        return cls(weight)
+
+
+class Plain(Penalty):
+    """A regulariser that declares nothing: any other callable."""
+
+    function: Callable[..., Scalar]
+
+    def __call__(
+        self, critic: Critic | CriticFunction, real: Array, fake: Array, key: Key[Array, ""]
+    ) -> Scalar:
+        return self.function(critic, real, fake, key)
+
+
+def as_penalty(regularizer: Any) -> Any:
+    """The regulariser as a `Penalty` and a pytree, whatever it is."""
+    if isinstance(regularizer, Penalty):
+        return regularizer
+    if jax.tree_util.all_leaves([regularizer]):
+        # A function would be a leaf, and no array; Partial makes it a pytree without leaves.
+        regularizer = jax.tree_util.Partial(regularizer)
+    return Plain(regularizer)
 
 
 def _squared_norms(gradients: Float[Array, "b features"]) -> Float[Array, " b"]:
@@ -60,31 +105,43 @@ def _norms(gradients: Float[Array, "b features"]) -> Float[Array, " b"]:
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
 
 
-class R1(struct.PyTreeNode):
+class R1(Penalty):
     """γ/2 · E‖∇ₓ D(x)‖² at real examples: the squared norm sums over an example's pixels.
 
     Source: Mescheder et al., "Which Training Methods for GANs do actually Converge?", 2018, eq. 9.
     """
 
     gamma: Weight = 1.0
+    name: ClassVar[str] = "r1"
+    help: ClassVar[str] = "γ of the R1 penalty, on gradients at real examples."
+    lazy: ClassVar[bool] = True
 
-    def __call__(self, critic: Critic, real: Array, fake: Array, key: Key[Array, ""]) -> Scalar:
-        return 0.5 * self.gamma * jnp.mean(_squared_norms(_input_gradients(critic, real)))
+    def __call__(
+        self, critic: Critic | CriticFunction, real: Array, fake: Array, key: Key[Array, ""]
+    ) -> Scalar:
+        critic = as_critic(critic, real, fake)
+        return 0.5 * self.gamma * jnp.mean(_squared_norms(critic.real.gradients))
 
 
-class R2(struct.PyTreeNode):
+class R2(Penalty):
     """γ/2 · E‖∇ₓ D(x)‖² at generated examples.
 
     Source: Mescheder et al., "Which Training Methods for GANs do actually Converge?", 2018, eq. 10.
     """
 
     gamma: Weight = 1.0
+    name: ClassVar[str] = "r2"
+    help: ClassVar[str] = "γ of the R2 penalty, on gradients at generated examples."
+    lazy: ClassVar[bool] = True
 
-    def __call__(self, critic: Critic, real: Array, fake: Array, key: Key[Array, ""]) -> Scalar:
-        return 0.5 * self.gamma * jnp.mean(_squared_norms(_input_gradients(critic, fake)))
+    def __call__(
+        self, critic: Critic | CriticFunction, real: Array, fake: Array, key: Key[Array, ""]
+    ) -> Scalar:
+        critic = as_critic(critic, real, fake)
+        return 0.5 * self.gamma * jnp.mean(_squared_norms(critic.fake.gradients))
 
 
-class WassersteinGP(struct.PyTreeNode):
+class WassersteinGP(Penalty):
     """λ · E(‖∇ₓ D(x̂)‖ − 1)² at x̂ = x + α(G(z) − x), with one α ~ U(0, 1) per example
     (of packs, too).
 
@@ -92,16 +149,21 @@ class WassersteinGP(struct.PyTreeNode):
     """
 
     weight: Weight = 10.0
+    name: ClassVar[str] = "wgan_gp"
+    help: ClassVar[str] = "λ of WGAN-GP's penalty, on gradients between real and generated examples."
+    lazy: ClassVar[bool] = True
 
-    def __call__(self, critic: Critic, real: Array, fake: Array, key: Key[Array, ""]) -> Scalar:
-        n = real.shape[0]
-        alpha = parallel.per_example(jax.random.uniform, key, n, _axis_name(critic))
+    def __call__(
+        self, critic: Critic | CriticFunction, real: Array, fake: Array, key: Key[Array, ""]
+    ) -> Scalar:
+        critic, n = as_critic(critic, real, fake), real.shape[0]
+        alpha = parallel.per_example(jax.random.uniform, key, n, critic.axis_name)
         alpha = alpha.reshape(n, *[1] * (real.ndim - 1)).astype(real.dtype)
         between = real + alpha * (fake - real)
-        return self.weight * jnp.mean(jnp.square(_norms(_input_gradients(critic, between)) - 1))
+        return self.weight * jnp.mean(jnp.square(_norms(critic.at(between).gradients) - 1))
 
 
-class DRAGAN(struct.PyTreeNode):
+class DRAGAN(Penalty):
     """λ · E(‖∇ₓ D(x̂)‖ − 1)² at x̂ = x + ½·std(x)·u, with u ~ U(0, 1) of the shape of x.
 
     std(x) is one number: over all pixels of all real examples of the (global) batch.
@@ -111,19 +173,25 @@ class DRAGAN(struct.PyTreeNode):
     """
 
     weight: Weight = 10.0
+    name: ClassVar[str] = "dragan"
+    help: ClassVar[str] = "λ of DRAGAN's penalty, on gradients around real examples."
+    lazy: ClassVar[bool] = True
 
-    def __call__(self, critic: Critic, real: Array, fake: Array, key: Key[Array, ""]) -> Scalar:
-        axis_name = _axis_name(critic)
+    def __call__(
+        self, critic: Critic | CriticFunction, real: Array, fake: Array, key: Key[Array, ""]
+    ) -> Scalar:
+        critic = as_critic(critic, real, fake)
+        axis_name = critic.axis_name
         center = parallel.mean(jnp.mean(real), axis_name)
         std = jnp.sqrt(parallel.mean(jnp.mean(jnp.square(real - center)), axis_name))
         noise = parallel.per_example(
             lambda k: jax.random.uniform(k, real.shape[1:], real.dtype), key, len(real), axis_name
         )
         nearby = real + 0.5 * std * noise
-        return self.weight * jnp.mean(jnp.square(_norms(_input_gradients(critic, nearby)) - 1))
+        return self.weight * jnp.mean(jnp.square(_norms(critic.at(nearby).gradients) - 1))
 
 
-class LeCam(struct.PyTreeNode):
+class LeCam(Penalty):
     """λ · (E[(D(x) − α_F)²] + E[(D(G(z)) − α_R)²]): keeps logits near the moving averages α_R and
     α_F of the *other* kind's logits. It remembers these.
 
@@ -141,23 +209,30 @@ class LeCam(struct.PyTreeNode):
     weight: Weight = 0.3
     decay: Weight = 0.99
     examples_apart: ClassVar[bool] = False
+    remembers: ClassVar[bool] = True
+    name: ClassVar[str] = "lecam"
+    help: ClassVar[str] = "λ of LeCam's penalty, which keeps logits near their moving averages."
 
     def initial(self) -> dict[str, Scalar]:
         return {"real": jnp.zeros(()), "fake": jnp.zeros(())}
 
     def __call__(
         self,
-        critic: Critic,
+        critic: Critic | CriticFunction,
         real: Array,
         fake: Array,
         key: Key[Array, ""],
         memory: dict[str, Scalar],
     ) -> tuple[Scalar, dict[str, Scalar]]:
-        logits = {"real": _logits(critic, real), "fake": _logits(critic, fake)}
+        critic = as_critic(critic, real, fake)
+        logits = {
+            "real": critic.real.logits.astype(jnp.float32),
+            "fake": critic.fake.logits.astype(jnp.float32),
+        }
         memory = {
             kind: self.decay * memory[kind]
             + (1 - self.decay)
-            * jax.lax.stop_gradient(parallel.mean(jnp.mean(logits[kind]), _axis_name(critic)))
+            * jax.lax.stop_gradient(parallel.mean(jnp.mean(logits[kind]), critic.axis_name))
             for kind in logits
         }
         real_term = jnp.mean(jnp.square(logits["real"] - memory["fake"]))
@@ -165,7 +240,7 @@ class LeCam(struct.PyTreeNode):
         return self.weight * (real_term + fake_term), memory
 
 
-class BalancedConsistency(struct.PyTreeNode):
+class BalancedConsistency(Penalty):
     """λ_real · E(D(x) − D(T(x)))² + λ_fake · E(D(G(z)) − D(T(G(z))))²: an augmentation T should not
     change the logit (bCR).
 
@@ -178,23 +253,42 @@ class BalancedConsistency(struct.PyTreeNode):
     augmentation: Callable[..., Array]
     real_weight: Weight = 10.0
     fake_weight: Weight = 10.0
+    name: ClassVar[str] = "bcr"
+    help: ClassVar[str] = "λ of the consistency of logits under the augmentation (bCR)."
+    needs_augmentation: ClassVar[bool] = True
 
-    def __call__(self, critic: Critic, real: Array, fake: Array, key: Key[Array, ""]) -> Scalar:
+    @classmethod
+    def configured(
+        cls, weight: Weight, augmentation: Callable[..., Array] | None = None
+    ) -> "BalancedConsistency":
+        """
+        Raises:
+            ValueError: there is no augmentation.
+        """
+        if augmentation is None:
+            raise ValueError("the consistency of logits (bcr) needs an augmentation")
+        return cls(augmentation, weight, weight)
+
+    def __call__(
+        self, critic: Critic | CriticFunction, real: Array, fake: Array, key: Key[Array, ""]
+    ) -> Scalar:
+        critic = as_critic(critic, real, fake)
         total = 0.0
-        for i, (x, weight) in enumerate(((real, self.real_weight), (fake, self.fake_weight))):
-            altered = self.augmentation(x, jax.random.fold_in(key, i), _axis_name(critic))
-            change = _logits(critic, x) - critic(altered).astype(jnp.float32)
+        for i, (x, weight) in enumerate(
+            ((critic.real, self.real_weight), (critic.fake, self.fake_weight))
+        ):
+            altered = self.augmentation(x.examples, jax.random.fold_in(key, i), critic.axis_name)
+            change = x.logits.astype(jnp.float32) - critic(altered).astype(jnp.float32)
             total = total + weight * jnp.mean(jnp.square(change))
         return total
 
 
-class Lazy(struct.PyTreeNode):
-    """A penalty in every so manieth update only, that much stronger.
+class Lazy(Penalty):
+    """A penalty in one of every `every` updates, and that much stronger there.
 
-    The critic's attribute `step` says which update it is. Give the optimiser `lazy_adam`'s
-    correction, since it takes fewer and larger steps along the penalty's gradient. (The published
-    code takes these steps by themselves, after those of the loss: k + 1 steps in k updates. Here
-    they are one.)
+    Give the optimiser the correction of `transforms.lazy_adam`, since it takes fewer and larger
+    steps along the penalty's gradient. (The published code takes these steps by themselves, after
+    those of the loss: k + 1 steps in k updates. Here they are one.)
 
     Raises:
         ValueError: a penalty that remembers something, which would need to see every update.
@@ -203,56 +297,26 @@ class Lazy(struct.PyTreeNode):
     appendix B.
     """
 
-    penalty: Callable[..., Scalar]
+    penalty: Any
     every: int = struct.field(pytree_node=False, default=16)
 
     def __post_init__(self):
-        if hasattr(self.penalty, "initial"):
+        object.__setattr__(self, "penalty", as_penalty(self.penalty))
+        if self.penalty.remembers:
             raise ValueError(f"{type(self.penalty).__name__} remembers every update: not lazily")
 
-    def __call__(self, critic: Critic, real: Array, fake: Array, key: Key[Array, ""]) -> Scalar:
+    def __call__(
+        self, critic: Critic | CriticFunction, real: Array, fake: Array, key: Key[Array, ""]
+    ) -> Scalar:
+        known = as_critic(critic, real, fake)
         # Both branches have to differ between devices, if one does.
-        nothing = parallel.varying(jnp.zeros(()), _axis_name(critic))
+        nothing = parallel.varying(jnp.zeros(()), known.axis_name)
         return jax.lax.cond(
-            critic.step % self.every == 0,
-            lambda: nothing + self.every * self.penalty(critic, real, fake, key),
+            known.step % self.every == 0,
+            lambda: nothing + self.every * self.penalty(known, real, fake, key),
             lambda: nothing,
         )
 
 
-def lazy_adam(learning_rate: float, b1: float, b2: float, every: int) -> tuple[float, float, float]:
-    """Adam's learning rate and decays for an optimiser whose penalty comes in every `every`th
-    update: as if, of `every` + 1 steps, all but one were along the loss.
-
-    Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020,
-    appendix B: λ′ = c·λ, β′ = β^c with c = k/(k + 1).
-    """
-    c = every / (every + 1)
-    return c * learning_rate, b1**c, b2**c
-
-
-def _axis_name(critic: Critic) -> str | None:
-    return getattr(critic, "axis_name", None)
-
-
-def clip_weights(limit: float) -> optax.GradientTransformation:
-    """Keeps every parameter in [−limit, limit]: the critic of the original Wasserstein GAN.
-
-    Chain it last: `optax.chain(optax.rmsprop(5e-5), clip_weights(0.01))`. It changes the update so
-    that the updated parameters are the clipped ones, up to rounding in the last place.
-
-    Source: Arjovsky et al., "Wasserstein GAN", 2017, algorithm 1, line 7 (limit = 0.01).
-
-    Raises:
-        ValueError: if `limit` is not positive, or `update` is called without parameters.
-    """
-    if limit <= 0:
-        raise ValueError(f"clip_weights needs a positive limit, not {limit}")
-
-    def update(updates, state, params=None):
-        if params is None:
-            raise ValueError("clip_weights needs the parameters: tx.update(grads, state, params)")
-        clipped = jax.tree.map(lambda p, u: jnp.clip(p + u, -limit, limit) - p, params, updates)
-        return clipped, state
-
-    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+PENALTIES: dict[str, type[Penalty]] = {p.name: p for p in Penalty.__subclasses__() if p.name}
+"""By the name of their weights in a configuration, in the order in which they are added."""

@@ -1,4 +1,4 @@
-"""Samples from a generator's moving average, paths between them, and grids of pictures."""
+"""Samples from a generator's moving average, paths between them, and grids of images."""
 
 import functools
 
@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, Key
 from gan_jax import parallel
 from gan_jax.state import TrainState
 
-Pictures = Float[Array, "n h w c"]
+Images = Float[Array, "n h w c"]
 
 
 def latents(key: Key[Array, ""], n: int, latent_dim: int) -> Float[Array, "n z"]:
@@ -95,16 +95,16 @@ def interpolate(
     return x.reshape(paths, steps, *x.shape[1:])
 
 
-def grid(pictures: Pictures, columns: int, gap: int = 1) -> Float[Array, "height width c"]:
-    """Pictures in [−1, 1] side by side, row by row, with `gap` pixels of white (1) around each."""
-    n, h, w, c = pictures.shape
+def grid(images: Images, columns: int, gap: int = 1) -> Float[Array, "height width c"]:
+    """Images in [−1, 1] side by side, row by row, with `gap` pixels of white (1) around each."""
+    n, h, w, c = images.shape
     rows = -(-n // columns)
-    pictures = jnp.pad(
-        pictures,
+    images = jnp.pad(
+        images,
         ((0, rows * columns - n), (0, gap), (0, gap), (0, 0)),
         constant_values=1.0,
     )
     h, w = h + gap, w + gap
-    sheet = pictures.reshape(rows, columns, h, w, c).transpose(0, 2, 1, 3, 4)
+    sheet = images.reshape(rows, columns, h, w, c).transpose(0, 2, 1, 3, 4)
     sheet = sheet.reshape(rows * h, columns * w, c)
     return jnp.pad(sheet, ((gap, 0), (gap, 0), (0, 0)), constant_values=1.0)

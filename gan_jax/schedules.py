@@ -1,7 +1,7 @@
 """Numbers that change as images are seen.
 
 A `Schedule` may stand wherever an objective has a number: a penalty's weight, the moving average's
-half-life, an augmentation's probability. `at(objective, images_seen)` gives the objective of that
+half-life, an augmentation's probability. `resolve(objective, images_seen)` gives the objective of that
 moment. Schedules are pure functions of the images that the player under training has seen: its
 updates times the batch size.
 """
@@ -49,7 +49,7 @@ class Schedule(struct.PyTreeNode):
         return self.start + (self.end - self.start) * t
 
 
-def at(tree: T, images_seen: Number) -> T:
+def resolve(tree: T, images_seen: Number) -> T:
     """`tree` with every schedule in it replaced by its number after `images_seen` images."""
 
     def is_schedule(x) -> bool:

@@ -1,4 +1,4 @@
-"""The algorithm: one update of one player, and one iteration of both.
+"""The algorithm: one update of one player, one iteration of both, and many of these.
 
 Everything here is pure. Nothing is donated, nothing is remembered; what is random is a function of
 the key. With an `axis_name` the functions run inside `pmap`, `shard_map` or `vmap` on one part of a
@@ -8,18 +8,18 @@ global batch, and give on every member what one call on the whole batch gives.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from gan_jax import parallel, schedules
+from gan_jax.objectives.protocols import Batch, Objective
 from gan_jax.state import TrainState
 
-Batch = dict[str, Array]
 Metrics = dict[str, Float[Array, "..."]]
 
 DISCRIMINATOR, GENERATOR = 0, 1  # folded into an iteration's key
@@ -32,7 +32,7 @@ def d_step(
     batch: Batch,
     key: Key[Array, ""],
     *,
-    objective: Any,
+    objective: Objective,
     axis_name: str | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One update of the discriminator `d` against the constant generator `g`.
@@ -43,7 +43,7 @@ def d_step(
     norm of the update over that of the parameters.
     """
 
-    objective = schedules.at(objective, _images_seen(d, batch, axis_name))
+    objective = schedules.resolve(objective, _images_seen(d, batch, axis_name))
     return _update(d, g, objective.d_loss, batch, key, axis_name)
 
 
@@ -54,7 +54,7 @@ def g_step(
     batch: Batch,
     key: Key[Array, ""],
     *,
-    objective: Any,
+    objective: Objective,
     axis_name: str | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One update of the generator `g`, and of its moving average, against the constant `d`.
@@ -64,7 +64,7 @@ def g_step(
     """
 
     images_seen = _images_seen(g, batch, axis_name)
-    objective = schedules.at(objective, images_seen)
+    objective = schedules.resolve(objective, images_seen)
     new, metrics = _update(g, d, objective.g_loss, batch, key, axis_name)
     if g.ema_params is not None:
         batch_size = _batch_size(batch, axis_name)
@@ -92,8 +92,8 @@ def _update(
 ) -> tuple[TrainState, Metrics]:
     real = batch.get("real")
     if real is not None and not jnp.issubdtype(real.dtype, jnp.floating):
-        # Pictures as they are stored would be taken for numbers from 0 to 255.
-        raise ValueError(f"batch['real'] is {real.dtype}: scale pictures to floats in [−1, 1]")
+        # Images as they are stored would be taken for numbers from 0 to 255.
+        raise ValueError(f"batch['real'] is {real.dtype}: scale images to floats in [−1, 1]")
     here, there = parallel.varying((state, opponent), axis_name)
     (_, aux), gradients = jax.value_and_grad(loss, has_aux=True)(
         here.params, here, there, batch, key, axis_name
@@ -111,12 +111,12 @@ def _update(
 
 @dataclasses.dataclass(frozen=True)
 class Alternation:
-    """How the players take turns.
+    """How the updates of both players alternate.
 
     Within each iteration, `d_steps` discriminator updates are followed by `g_steps` generator
     updates. Or, if `d_epochs` and `g_epochs` are given, in periods: the discriminator alone trains
     for `d_epochs` epochs, then the generator alone for `g_epochs`, and so on; an iteration is then
-    one update of the player whose turn it is.
+    one update of the player whose period it is.
 
     Raises:
         ValueError: negative or no steps, one period without the other, or periods with several
@@ -130,7 +130,7 @@ class Alternation:
     d_epochs: int | None = None
     """Train in periods, beginning with the discriminator alone for this many epochs."""
     g_epochs: int | None = None
-    """Then the generator alone for this many epochs, and so on in turn."""
+    """Then the generator alone for this many epochs, and so on."""
 
     def __post_init__(self):
         if min(self.d_steps, self.g_steps) < 0 or self.d_steps + self.g_steps == 0:
@@ -150,7 +150,7 @@ class Alternation:
         """Batches that one iteration consumes."""
         return max(self.d_steps, 1)
 
-    def turn(self, epoch: int) -> "Alternation":
+    def during(self, epoch: int) -> "Alternation":
         """What an iteration in this epoch of the data does, without periods."""
         if self.d_epochs is None or self.g_epochs is None:
             return self
@@ -166,7 +166,7 @@ def alternate(
     batches: Batch,
     key: Key[Array, ""],
     *,
-    objective: Any,
+    objective: Objective,
     alternation: Alternation,
     axis_name: str | None = None,
 ) -> tuple[TrainState, TrainState, dict[str, Metrics]]:
@@ -176,10 +176,20 @@ def alternate(
     update `i` sees batch `i` and the key `fold_in(fold_in(key, 0), i)`; generator update `j` sees
     batch `j mod batches` and the key `fold_in(fold_in(key, 1), j)`. Metrics are averages over the
     iteration's updates; a player without updates has no entry. Periods do not matter here: pass
-    `alternation.turn(epoch)`.
+    `alternation.during(epoch)`.
 
     Source: Goodfellow et al., "Generative Adversarial Nets", 2014, algorithm 1.
+
+    Raises:
+        ValueError: another number of batches.
     """
+    found = {name: len(leaf) for name, leaf in batches.items()}
+    if set(found.values()) != {alternation.batches}:
+        raise ValueError(
+            f"an iteration with d_steps={alternation.d_steps} takes {alternation.batches} "
+            f"batch(es), stacked on a leading axis: [{alternation.batches}, B, …]; "
+            f"that axis is {' and '.join(f'{n} for {name!r}' for name, n in found.items())}"
+        )
     options = {"objective": objective, "axis_name": axis_name}
 
     def batch(i):
@@ -210,3 +220,118 @@ def _repeat(update, state: TrainState, times: int) -> tuple[TrainState, Metrics]
         return update(state, 0)
     state, metrics = lax.scan(update, state, jnp.arange(times))
     return state, jax.tree.map(lambda m: jnp.mean(m, axis=0), metrics)
+
+
+class Tally(NamedTuple):
+    """What several iterations measured. Its dicts are by player, `d` and `g`; a player without
+    updates has no entry."""
+
+    sums: dict[str, Metrics]
+    """Sums of each metric over the iterations."""
+    updated: dict[str, Int[Array, "..."]]
+    """In how many of them the player was updated."""
+    diverged: dict[str, Int[Array, "..."]]
+    """The first iteration whose loss or gradient was not finite (the last one, if only the state is
+    not), −1 if none."""
+
+
+class Pace(NamedTuple):
+    """How often each player is updated: in one of every so many iterations."""
+
+    d_every: int | Int[Array, "..."] = 1
+    g_every: int | Int[Array, "..."] = 1
+
+
+def iterate(
+    d: TrainState,
+    g: TrainState,
+    batches_at: Callable[[Array, Array], Batch],
+    key: Key[Array, ""],
+    *,
+    start: int | Int[Array, ""] = 0,
+    count: int | Int[Array, ""],
+    objective: Objective,
+    alternation: Alternation,
+    axis_name: str | None = None,
+    pace: Pace | None = None,
+) -> tuple[TrainState, TrainState, Tally]:
+    """`alternate`, `count` times in a compiled loop: iterations `start` to `start + count − 1`.
+
+    The key of iteration `n` is `fold_in(key, n)`, so it does not matter into how many calls a
+    training is cut. `batches_at(i, key)` gives the batches of the call's `i`-th iteration, counted
+    from 0, of which `key` is the key. With batches that are all there, [count, batches, B, …]:
+
+        train = gan_jax.jit(
+            lambda d, g, stacked, start: iterate(
+                d, g, lambda i, _: jax.tree.map(lambda x: x[i], stacked), key,
+                start=start, count=100, objective=objective, alternation=Alternation(),
+            ),
+            donate_argnums=(0, 1),
+        )
+        d, g, tally = train(d, g, stacked, 0)
+        means = jax.tree.map(lambda total: total / 100, tally.sums)
+
+    A `count` that is traced serves all lengths with one compilation. Under a `pace`, of whose
+    numbers one at least is 1, a player is updated only in iterations that its number divides.
+    """
+
+    def iteration(d, g, i):
+        iteration_key = jax.random.fold_in(key, start + i)
+        batches = batches_at(i, iteration_key)
+        options = {"objective": objective, "axis_name": axis_name}
+        if pace is None:
+            return _updated(d, g, batches, iteration_key, alternation, **options)
+        due = (start + i) % pace.d_every == 0, (start + i) % pace.g_every == 0
+        return _paced(d, g, batches, iteration_key, alternation, due, **options)
+
+    def step(i, carry):
+        d, g, totals, diverged = carry
+        d, g, metrics, updated = iteration(d, g, i)
+        for player, values in metrics.items():
+            finite = jnp.isfinite(values["loss"]) & jnp.isfinite(values["grad_norm"])
+            first = ~finite & (diverged[player] < 0)
+            diverged = diverged | {player: jnp.where(first, start + i, diverged[player])}
+        return d, g, jax.tree.map(jnp.add, totals, (metrics, updated)), diverged
+
+    _, _, *shapes = jax.eval_shape(iteration, d, g, jnp.int32(0))
+    totals = jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), tuple(shapes))
+    diverged = {player: jnp.full((), -1, jnp.int32) for player in totals[1]}
+    d, g, totals, diverged = lax.fori_loop(0, count, step, (d, g, totals, diverged))
+    # A finite gradient can make an update that is not; nothing like it may be saved.
+    for player, state in (("d", d), ("g", g)):
+        if player in diverged:
+            unseen = ~_finite(state) & (diverged[player] < 0) & (count > 0)
+            last = start + count - 1
+            diverged = diverged | {player: jnp.where(unseen, last, diverged[player])}
+    return d, g, Tally(*totals, diverged)
+
+
+def _updated(d, g, batches, key, alternation, **options):
+    """One iteration; and of each player, whether it was updated."""
+    d, g, metrics = alternate(d, g, batches, key, alternation=alternation, **options)
+    return d, g, metrics, {player: jnp.int32(1) for player in metrics}
+
+
+def _paced(d, g, batches, key, alternation, due, **options):
+    """One iteration of those players whose update is due; zeros are the metrics of the other."""
+
+    def branch(alternation):
+        def updated(operands):
+            d, g, metrics, updated = _updated(*operands, alternation, **options)
+            return d, g, zeros[0] | metrics, zeros[1] | updated
+
+        return updated
+
+    operands, (d_due, g_due) = (d, g, batches, key), due
+    _, _, *both = jax.eval_shape(lambda o: _updated(*o, alternation, **options), operands)
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), tuple(both))
+    branches = [branch(alternation), branch(_D_ALONE), branch(_G_ALONE)]
+    return lax.switch(jnp.where(d_due & g_due, 0, jnp.where(d_due, 1, 2)), branches, operands)
+
+
+_D_ALONE, _G_ALONE = Alternation(d_steps=1, g_steps=0), Alternation(d_steps=0, g_steps=1)
+
+
+def _finite(state: TrainState) -> Array:
+    leaves = jax.tree.leaves((state.params, state.collections, state.ema_params))
+    return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))

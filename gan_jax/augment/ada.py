@@ -13,12 +13,20 @@ from jaxtyping import Array, Float, Key
 from gan_jax import parallel
 from gan_jax.augment import colors, wavelets
 from gan_jax.augment.affine import along_axes, product, resample
-from gan_jax.augment.base import Pictures, Probability, check_pictures, each, sometimes, translate
+from gan_jax.augment.base import (
+    Controllable,
+    Images,
+    Probability,
+    check_images,
+    each,
+    sometimes,
+    translate,
+)
 
 Scalar = Float[Array, ""]
 
 
-class ADA(struct.PyTreeNode):
+class ADA(Controllable):
     """Eighteen transformations in six categories, in this order, each for an example with
     `probability`:
 
@@ -28,13 +36,13 @@ class ADA(struct.PyTreeNode):
       along x and its inverse along y; rotation again; translation by N(0, ⅛²) sides. A rotation
       happens before or after the second scale: each with 1 − √(1 − p).
     - "color": brightness + N(0, 0.2²); contrast × 2^N(0, ½²); reflection of the luma (or not);
-      rotation of the hue by U(−π, π); saturation × 2^N(0, 1). Grey pictures keep to grey.
-    - "filter": each of four octaves of frequency × 2^N(0, 1), with the power that pictures have on
+      rotation of the hue by U(−π, π); saturation × 2^N(0, 1). Grey images keep to grey.
+    - "filter": each of four octaves of frequency × 2^N(0, 1), with the power that images have on
       average (1/f) kept.
-    - "noise": + N(0, σ²) with σ = |N(0, 0.1²)| for each picture.
-    - "cutout": a rectangle of half the sides becomes 0, its centre anywhere in the picture.
+    - "noise": + N(0, σ²) with σ = |N(0, 0.1²)| for each image.
+    - "cutout": a rectangle of half the sides becomes 0, its centre anywhere in the image.
 
-    Pictures to which nothing of a category happens pass it bit for bit. Beyond their edges they go
+    Images to which nothing of a category happens pass it bit for bit. Beyond their edges they go
     on as their own reflection. The default categories are those that the paper recommends ("bgc");
     R3GAN has "cutout" beside them, and ½ as the weight of "color".
 
@@ -44,7 +52,7 @@ class ADA(struct.PyTreeNode):
 
     Raises:
         ValueError: an unknown name in `categories`. When traced: a weight for a category that is
-            not among them; pictures that are not square, for "blit"; pictures of other than 1 or 3
+            not among them; images that are not square, for "blit"; images of other than 1 or 3
             channels, for "color".
     """
 
@@ -60,8 +68,8 @@ class ADA(struct.PyTreeNode):
             if name not in CATEGORIES:
                 raise ValueError(f"unknown category {name!r}: one of {', '.join(CATEGORIES)}")
 
-    def __call__(self, x: Pictures, key: Key[Array, ""], axis_name: str | None = None) -> Pictures:
-        check_pictures(x)
+    def __call__(self, x: Images, key: Key[Array, ""], axis_name: str | None = None) -> Images:
+        check_images(x)
         if idle := set(self.weights) - set(self.categories):
             raise ValueError(f"weights for {', '.join(sorted(idle))}, which are not applied")
         for i, (name, transformation) in enumerate(_TRANSFORMATIONS.items()):
@@ -75,10 +83,10 @@ class ADA(struct.PyTreeNode):
         return x
 
 
-def _blit(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
+def _blit(x: Images, probability: Probability, drawn: Callable) -> Images:
     side = x.shape[1]
     if x.shape[2] != side:
-        raise ValueError(f"pictures of {side}×{x.shape[2]} cannot be turned by 90°")
+        raise ValueError(f"images of {side}×{x.shape[2]} cannot be turned by 90°")
 
     def draw(key):
         keys = jax.random.split(key, 3)
@@ -94,7 +102,7 @@ def _blit(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
     return translate(x, shift, "reflect")
 
 
-def _geometric(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
+def _geometric(x: Images, probability: Probability, drawn: Callable) -> Images:
     sides = jnp.array([x.shape[2], x.shape[1]], jnp.float32)
     rotated = 1 - jnp.sqrt(jnp.clip(1 - probability, 0, 1))  # then P(before or after) is right
 
@@ -105,7 +113,7 @@ def _geometric(x: Pictures, probability: Probability, drawn: Callable) -> Pictur
         aspect = sometimes(probability, lambda k: 2 ** (0.2 * jax.random.normal(k)), 1.0, keys[2])
         after = sometimes(rotated, lambda k: _symmetric(k, np.pi), 0.0, keys[3])
         shift = sometimes(probability, lambda k: jax.random.normal(k, (2,)) / 8, 0.0, keys[4])
-        # From where a pixel comes: the inverses of what is done to the picture.
+        # From where a pixel comes: the inverses of what is done to the image.
         stretch = jnp.diag(jnp.stack([1 / aspect, aspect])) / scale
         return product("ij,jk,kl->il", _rotation(before), stretch, _rotation(after)), shift * sides
 
@@ -114,7 +122,7 @@ def _geometric(x: Pictures, probability: Probability, drawn: Callable) -> Pictur
     return jnp.where(each(still), x, resample(x, matrix, shift))
 
 
-def _color(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
+def _color(x: Images, probability: Probability, drawn: Callable) -> Images:
     def draw(key):
         keys = jax.random.split(key, 5)
         brightness = sometimes(probability, lambda k: 0.2 * jax.random.normal(k), 0.0, keys[0])
@@ -139,8 +147,8 @@ def _color(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
     raise ValueError(f"colours have 1 or 3 channels, not {x.shape[3]}")
 
 
-def _filter(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
-    power = np.array([10, 1, 1, 1]) / 13  # of pictures, in each band
+def _filter(x: Images, probability: Probability, drawn: Callable) -> Images:
+    power = np.array([10, 1, 1, 1]) / 13  # of images, in each band
     bands = len(power)
 
     def draw(key):
@@ -162,7 +170,7 @@ def _filter(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
     return along_axes(rows, columns, x)
 
 
-def _noise(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
+def _noise(x: Images, probability: Probability, drawn: Callable) -> Images:
     def draw(key):
         keys = jax.random.split(key)
         std = sometimes(probability, lambda k: 0.1 * jnp.abs(jax.random.normal(k)), 0.0, keys[0])
@@ -171,7 +179,7 @@ def _noise(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
     return x + drawn(draw)
 
 
-def _cutout(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
+def _cutout(x: Images, probability: Probability, drawn: Callable) -> Images:
     def draw(key):
         keys = jax.random.split(key)
         size = sometimes(probability, lambda _: 0.5, 0.0, keys[0])

@@ -1,4 +1,4 @@
-"""Affine transformations of pictures, without aliasing."""
+"""Affine transformations of images, without aliasing."""
 
 import functools
 
@@ -8,7 +8,7 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from gan_jax.augment import wavelets
-from gan_jax.augment.base import Pictures
+from gan_jax.augment.base import Images
 
 # On GPUs and TPUs, products would otherwise be rounded to less than float32.
 product = functools.partial(jnp.einsum, precision=lax.Precision.HIGHEST)
@@ -21,11 +21,11 @@ def along_axes(
     return product("...ih,...jw,...hwc->...ijc", rows, columns, x)
 
 
-def resample(x: Pictures, matrix: Float[Array, "b 2 2"], shift: Float[Array, "b 2"]) -> Pictures:
-    """The pictures whose pixel at q is what `x` is at matrix · (q − shift), with positions (right,
+def resample(x: Images, matrix: Float[Array, "b 2 2"], shift: Float[Array, "b 2"]) -> Images:
+    """The images whose pixel at q is what `x` is at matrix · (q − shift), with positions (right,
     down) in pixels from the centre.
 
-    Pictures go on as their own reflection beyond their edges. They are interpolated linearly at
+    Images go on as their own reflection beyond their edges. They are interpolated linearly at
     twice their resolution, between an orthogonal low-pass filter upwards and its transpose
     downwards, so that the identity is the identity.
 
@@ -51,9 +51,9 @@ def _positions(side: int) -> Float[Array, " s"]:
 
 
 def _interpolate(
-    x: Pictures, rows: Float[Array, "b s t"], columns: Float[Array, "b s t"]
+    x: Images, rows: Float[Array, "b s t"], columns: Float[Array, "b s t"]
 ) -> Float[Array, "b s t c"]:
-    """Between pixels, linearly along both axes, of pictures that go on with their second row and
+    """Between pixels, linearly along both axes, of images that go on with their second row and
     column where they end: they hold one period, and the first pixel of the next."""
     n, h, w, c = x.shape
     top, left = jnp.floor(rows), jnp.floor(columns)

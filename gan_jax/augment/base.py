@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Protocol, Self, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -9,14 +10,34 @@ from flax import struct
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
-Pictures = Float[Array, "b h w c"]
+Images = Float[Array, "b h w c"]
 Probability = float | int | Float[Array, ""]
 
-Augmentation = Callable[..., Float[Array, "b ..."]]
-"""Called as `(x, key, axis_name=None)`."""
+
+@runtime_checkable
+class Augmentation(Protocol):
+    """What examples go through before the discriminator judges them: a function, or a pytree that
+    is called like one.
+
+    It gives a batch of the shape of `x`, and is differentiable with respect to it. What it draws
+    for an example is keyed by the example's global index (`gan_jax.parallel.per_example`, with this
+    `key` and `axis_name`). To have a probability that can be controlled, subclass `Controllable`.
+    """
+
+    def __call__(
+        self, x: Float[Array, "b ..."], key: Key[Array, ""], axis_name: str | None = None, /
+    ) -> Float[Array, "b ..."]: ...
 
 
-class Chain(struct.PyTreeNode):
+class Controllable(struct.PyTreeNode):
+    """An augmentation whose field `probability` can be set anew while a network trains."""
+
+    def with_probability(self, probability: Probability) -> Self:
+        """The same augmentation, of other probability."""
+        return self.replace(probability=probability)
+
+
+class Chain(Controllable):
     """One augmentation after the other, each with draws of its own."""
 
     augmentations: tuple[Augmentation, ...]
@@ -27,8 +48,8 @@ class Chain(struct.PyTreeNode):
         self, x: Float[Array, "b ..."], key: Key[Array, ""], axis_name: str | None = None
     ) -> Float[Array, "b ..."]:
         for i, augmentation in enumerate(self.augmentations):
-            if self.probability is not None and hasattr(augmentation, "probability"):
-                augmentation = augmentation.replace(probability=self.probability)
+            if self.probability is not None and isinstance(augmentation, Controllable):
+                augmentation = augmentation.with_probability(self.probability)
             x = augmentation(x, jax.random.fold_in(key, i), axis_name)
         return x
 
@@ -44,22 +65,22 @@ def sometimes(
     return jnp.where(jax.random.uniform(key) < probability, draw(value_key), otherwise)
 
 
-def check_pictures(x: Array) -> None:
+def check_images(x: Array) -> None:
     """
     Raises:
-        ValueError: these are no pictures [B, H, W, C].
+        ValueError: these are no images [B, H, W, C].
     """
     if x.ndim != 4:
-        raise ValueError(f"augmentation is for pictures [B, H, W, C], not for {list(x.shape)}")
+        raise ValueError(f"augmentation is for images [B, H, W, C], not for {list(x.shape)}")
 
 
 def each(values: Array) -> Array:
-    """Numbers [B] as [B, 1, 1, 1]: one for each picture."""
+    """Numbers [B] as [B, 1, 1, 1]: one for each image."""
     return values[:, None, None, None]
 
 
-def translate(x: Pictures, shift: Int[Array, "b 2"], mode: str) -> Pictures:
-    """Pictures moved by whole pixels (right, down), at most an eighth of their sides. What comes in
+def translate(x: Images, shift: Int[Array, "b 2"], mode: str) -> Images:
+    """Images moved by whole pixels (right, down), at most an eighth of their sides. What comes in
     is what `jnp.pad` puts there in this mode."""
     reach_y, reach_x = (math.ceil(side / 8) for side in x.shape[1:3])
     margins = ((0, 0), (reach_y, reach_y), (reach_x, reach_x), (0, 0))

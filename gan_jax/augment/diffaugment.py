@@ -9,16 +9,24 @@ from flax import struct
 from jaxtyping import Array, Key
 
 from gan_jax import parallel
-from gan_jax.augment.base import Pictures, Probability, check_pictures, each, sometimes, translate
+from gan_jax.augment.base import (
+    Controllable,
+    Images,
+    Probability,
+    check_images,
+    each,
+    sometimes,
+    translate,
+)
 
 
-class DiffAugment(struct.PyTreeNode):
+class DiffAugment(Controllable):
     """A few strong transformations of all examples, real and generated.
 
     - "color": brightness + U(−½, ½); then the distance from a pixel's grey times U(0, 2); then the
-      distance from the picture's mean times U(½, 3/2).
+      distance from the image's mean times U(½, 3/2).
     - "translation": by whole pixels, up to an eighth of the sides each way, with 0 coming in.
-    - "cutout": a rectangle of half the sides becomes 0, its centre anywhere in the picture.
+    - "cutout": a rectangle of half the sides becomes 0, its centre anywhere in the image.
 
     Each happens to an example with `probability`, in the order of `policy`.
 
@@ -26,7 +34,7 @@ class DiffAugment(struct.PyTreeNode):
     and its published code for the ranges (probability 1).
 
     Raises:
-        ValueError: an unknown name in `policy`, or data that are no pictures.
+        ValueError: an unknown name in `policy`, or data that are no images.
     """
 
     policy: tuple[str, ...] = struct.field(
@@ -39,8 +47,8 @@ class DiffAugment(struct.PyTreeNode):
             if name not in POLICIES:
                 raise ValueError(f"unknown policy {name!r}: one of {', '.join(POLICIES)}")
 
-    def __call__(self, x: Pictures, key: Key[Array, ""], axis_name: str | None = None) -> Pictures:
-        check_pictures(x)
+    def __call__(self, x: Images, key: Key[Array, ""], axis_name: str | None = None) -> Images:
+        check_images(x)
         for name in self.policy:
             own_key = jax.random.fold_in(key, POLICIES.index(name))
             drawn = functools.partial(
@@ -50,7 +58,7 @@ class DiffAugment(struct.PyTreeNode):
         return x
 
 
-def _color(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
+def _color(x: Images, probability: Probability, drawn: Callable) -> Images:
     def draw(key):
         uniform = functools.partial(
             jax.random.uniform, shape=(3,), minval=jnp.array([-0.5, 0, 0.5]),
@@ -64,7 +72,7 @@ def _color(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
     return x + each(contrast - 1) * (x - jnp.mean(x, axis=(1, 2, 3), keepdims=True))
 
 
-def _translation(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
+def _translation(x: Images, probability: Probability, drawn: Callable) -> Images:
     reach = (jnp.array([x.shape[2], x.shape[1]]) + 4) // 8  # rounded
 
     def draw(key):
@@ -74,12 +82,12 @@ def _translation(x: Pictures, probability: Probability, drawn: Callable) -> Pict
     return translate(x, drawn(draw), "constant")
 
 
-def _cutout(x: Pictures, probability: Probability, drawn: Callable) -> Pictures:
+def _cutout(x: Images, probability: Probability, drawn: Callable) -> Images:
     sides = jnp.array(x.shape[1:3])
     size = (sides + 1) // 2
 
     def draw(key):
-        # An even number of pixels has its centre between two, or at an edge of the picture.
+        # An even number of pixels has its centre between two, or at an edge of the image.
         centre = functools.partial(
             jax.random.randint, shape=(2,), minval=0, maxval=sides + 1 - size % 2
         )

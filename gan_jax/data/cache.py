@@ -11,15 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-
-def root() -> Path:
-    """Where this user's caches are."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("GAN_JAX_CACHE") or Path(home) / "gan_jax")
+from gan_jax.paths import user_cache
 
 
 def directory() -> Path:
-    return root() / "decoded"
+    return user_cache() / "decoded"
 
 
 def load(key: str) -> dict[str, np.ndarray] | None:

@@ -1,14 +1,34 @@
-"""What the two players minimise. A new kind of GAN is a new objective; the steps stay as they are.
+"""What the two players minimise: `Objective` says what one has to supply, and `Adversarial` is it.
 
-An objective is a pytree (numbers are leaves, functions are static) with
+The others each add something to an objective that they wrap, and can be wrapped in turn:
 
-- `d_loss(d_params, d, g, batch, key, axis_name=None) -> (scalar, Aux)`,
-- `g_loss(g_params, g, d, batch, key, axis_name=None) -> (scalar, Aux)`,
-- `init(key, *, generator, discriminator, batch) -> (d_variables, g_variables)`,
-- `ema`, an `EMA` or None.
+    objective = Adversarial(loss=losses.hinge, latent_dim=64, augmentation=augment.ADA())
+    objective = AdaptiveAugmentation(objective, AdaptiveProbability(target=0.6))
+    objective = AuxiliaryClassifier(objective, weight=1.0)
+    objective = PathLengthRegularization(objective, style_shape=(10, 512), every=4)
+    objective = Unrolled(objective, updates=5)
+
+`AdaptiveAugmentation` goes next to `Adversarial`, whose augmentation it controls, and `Unrolled`
+around all that the discriminator's updates are to have.
 """
 
+from gan_jax.objectives.adaptive import AdaptiveAugmentation
 from gan_jax.objectives.adversarial import Adversarial
-from gan_jax.objectives.base import Aux
+from gan_jax.objectives.auxiliary import AuxiliaryClassifier
+from gan_jax.objectives.path_length import PathLength, PathLengthRegularization
+from gan_jax.objectives.protocols import Aux, Objective
+from gan_jax.objectives.sampled import Sampled, Wrapper
+from gan_jax.objectives.unrolled import Unrolled
 
-__all__ = ["Adversarial", "Aux"]
+__all__ = [
+    "AdaptiveAugmentation",
+    "Adversarial",
+    "AuxiliaryClassifier",
+    "Aux",
+    "Objective",
+    "PathLength",
+    "PathLengthRegularization",
+    "Sampled",
+    "Unrolled",
+    "Wrapper",
+]
