@@ -23,12 +23,13 @@ import tyro
 from jax import lax
 
 from benchmarks.provocations import GAMES, PROVOCATIONS, Blind, Provocation
-from gan_jax import build, signals
+from gan_jax import build, losses
 from gan_jax.compilation import CompiledFast, keep_compiled
 from gan_jax.data import Order, load
 from gan_jax.data.feed import prepare
 from gan_jax.data.held_out import hold_out
-from gan_jax.diagnosis import GOOD, STATES, diagnose
+from gan_jax.health import signals
+from gan_jax.health.diagnosis import GOOD, STATES, diagnose
 from gan_jax.state import TrainState
 from gan_jax.steps import alternate
 
@@ -123,7 +124,7 @@ class _Game:
             )
             measured = signals.measure(
                 d, g, self.reference, jax.random.fold_in(key, check),
-                objective=build.objective(config, self.data),
+                loss=losses.LOSSES[config.objective.loss], latent_dim=config.objective.latent_dim,
             )  # fmt: skip
             values, shares = signals.finish(measured, self.target, shares)
             for player, averages in metrics.items():

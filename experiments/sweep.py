@@ -35,7 +35,9 @@ from gan_jax import cli, compilation, population
 from gan_jax.config import Config, from_dict, to_dict
 from gan_jax.data import Examples
 from gan_jax.errors import InputError
-from gan_jax.metrics.evaluation import Evaluator, better, check, make_extractor, score_names
+from gan_jax.evaluation import of_run
+from gan_jax.evaluation.extractors.kinds import make_extractor
+from gan_jax.evaluation.metric import better, check, score_names
 from gan_jax.population import Population
 
 Trial = Mapping[str, float]
@@ -137,9 +139,11 @@ class _Runner:
         for member in members:
             member.validate()
         self._sources = [source for source, _ in population.load_members(members, sweep.data_dir)]
-        self._extractor = make_extractor(config.evaluation.extractor, config.data, self._sources[0])
+        self._extractor = make_extractor(
+            config.evaluation.extractor, self._sources[0], dataset=config.data.source
+        )
         metrics = check(
-            config, self._sources[0].description, config.evaluation.metrics, self._extractor.name
+            config.evaluation.metrics, of_run.setting(config, self._sources[0].description)
         )
         names = score_names(metrics)
         self.score = sweep.score or names[0]
@@ -183,7 +187,7 @@ class _Runner:
         return self._size
 
     def _value(self, config: Config, source: Examples, g) -> float:
-        evaluator = Evaluator(
+        evaluator = of_run.evaluator(
             config,
             source,
             (self._metric,),

@@ -12,15 +12,17 @@ import tyro
 
 from gan_jax import compilation, figures
 from gan_jax.cli import FLAGS, errors_in_one_line
-from gan_jax.config import EXTRACTORS, METRICS, Data
+from gan_jax.config import Data
 from gan_jax.data import Source, load
 from gan_jax.data.held_out import hold_out
 from gan_jax.data.sources import check_splits
 from gan_jax.errors import InputError
+from gan_jax.evaluation.extractors.kinds import kinds, make_extractor
+from gan_jax.evaluation.metric import metrics as all_metrics
 from gan_jax.runs import Run
 
-Metric = Literal[METRICS]
-ExtractorName = Literal[EXTRACTORS]
+MetricName = Literal[tuple(all_metrics())]
+ExtractorName = Literal[tuple(kinds())]
 
 app = tyro.extras.SubcommandApp()
 
@@ -119,10 +121,23 @@ def interpolate(
 @app.command
 def evaluate(
     run: RunArgument,
-    metrics: tuple[Metric, ...] = (),
+    metrics: Annotated[
+        tuple[MetricName, ...],
+        tyro.conf.arg(
+            help=", ".join(f"{m.name}: {m.help}" for m in all_metrics().values())
+            + ". By default those of the run."
+        ),
+    ] = (),
     checkpoint: Checkpoint = "latest",
     n: int = 10_000,
-    extractor: ExtractorName | None = None,
+    extractor: Annotated[
+        ExtractorName | None,
+        tyro.conf.arg(
+            help="What makes features of images: "
+            + ", ".join(f"{kind.name} ({kind.help})" for kind in kinds().values())
+            + ". By default that of the run."
+        ),
+    ] = None,
     weights: Path | None = None,
     split: str | None = None,
     data_dir: str | None = None,
@@ -134,35 +149,29 @@ def evaluate(
 
     Args:
         run: Directory of the run.
-        metrics: fid, kid, is (Inception score), precision_recall, density_coverage, swd (sliced
-            Wasserstein distance), ms_ssim, ppl (perceptual path length), cas (classification
-            accuracy score), modes. By default those of the run.
         checkpoint: Its iteration, or latest, or best.
         n: How many samples.
-        extractor: What makes features of pictures: pixels (principal components), classifier (a
-            small one trained on these data, which need labels) or inception (published weights, 91
-            MiB, downloaded on first use). By default that of the run.
         weights: A file of Inception's weights, instead of a download.
         split: Of a TFDS dataset, the split to compare with. By default what the run trained on.
         data_dir: Where TFDS datasets are prepared.
     """
     if n < 2:
         raise InputError(f"--n is at least 2, not {n}")
-    from gan_jax.metrics.evaluation import Evaluator, make_extractor
+    from gan_jax.evaluation import of_run
 
     opened = _open(run)
     config, settings = opened.config, opened.config.evaluation
     _, g = opened.states(_iteration(opened, checkpoint))
     trained_on = _real(opened, None, data_dir)
-    evaluator = Evaluator(
+    evaluator = of_run.evaluator(
         config,
         trained_on if split is None else _real(opened, split, data_dir),
         metrics or settings.metrics,
         extractor=make_extractor(
             extractor or ("inception" if weights else settings.extractor),
-            config.data,
             trained_on,
-            weights,
+            dataset=config.data.source,
+            weights=weights,
         ),
         split=split or config.data.split,
         samples=n,
@@ -230,7 +239,7 @@ def train(
         data: What the pictures are.
         data_dir: Where TFDS datasets are prepared.
     """
-    from gan_jax.metrics import classifier
+    from gan_jax.evaluation.extractors import classifier
 
     compilation.keep_compiled()
     source = load(data, conditional=True, labels_for="a classifier", data_dir=data_dir)

@@ -31,19 +31,6 @@ _ROOTS = ("adam", "adamw", "nadam", "nadamw", "amsgrad", "radam", "lamb")
 derivative finite: `eps_root`."""
 FITS = ("crop", "pad")
 ON_FAILURE = ("warn", "stop", "rollback")
-EXTRACTORS = ("pixels", "classifier", "inception")
-METRICS = (
-    "fid",
-    "kid",
-    "is",
-    "precision_recall",
-    "density_coverage",
-    "swd",
-    "ms_ssim",
-    "ppl",
-    "cas",
-    "modes",
-)
 
 
 def _numbers(pairs: list[str]) -> dict[str, float]:
@@ -331,9 +318,12 @@ class Config:
         self._validate_annealing()
         self._validate_augmentation()
         _known("on_failure", self.on_failure, ON_FAILURE)
-        _known("evaluation.extractor", self.evaluation.extractor, EXTRACTORS)
+        from gan_jax.evaluation.extractors.kinds import kinds
+        from gan_jax.evaluation.metric import metrics
+
+        _known("evaluation.extractor", self.evaluation.extractor, tuple(kinds()))
         for metric in self.evaluation.metrics:
-            _known("evaluation.metrics", metric, METRICS)
+            _known("evaluation.metrics", metric, tuple(metrics()))
         _at_least("evaluation.every", self.evaluation.every, 0)
         _at_least("evaluation.samples", self.evaluation.samples, 2)
         if self.balance and self.alternation != Alternation():

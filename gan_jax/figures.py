@@ -1,4 +1,4 @@
-"""Pictures for people: sheets of samples, and scatter plots of points."""
+"""Images for people: sheets of samples, and scatter plots of points."""
 
 from pathlib import Path
 
@@ -10,16 +10,16 @@ from PIL import Image
 from gan_jax import sampling
 
 
-def to_uint8(pictures: Float[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
+def to_uint8(images: Float[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
     """[−1, 1] to 0 … 255, rounded."""
-    return np.round((np.clip(np.asarray(pictures), -1, 1) + 1) * 127.5).astype(np.uint8)
+    return np.round((np.clip(np.asarray(images), -1, 1) + 1) * 127.5).astype(np.uint8)
 
 
 def sheet(
-    pictures: Float[np.ndarray, "n h w c"], columns: int, enlarge_to: int = 800
+    images: Float[np.ndarray, "n h w c"], columns: int, enlarge_to: int = 800
 ) -> UInt8[np.ndarray, "height width c"]:
-    """A grid of pictures, enlarged by a whole factor so that its pixels can be seen."""
-    array = to_uint8(np.asarray(sampling.grid(jnp.asarray(pictures), columns)))
+    """A grid of images, enlarged by a whole factor so that its pixels can be seen."""
+    array = to_uint8(np.asarray(sampling.grid(jnp.asarray(images), columns)))
     factor = max(1, enlarge_to // max(array.shape[:2]))
     return array.repeat(factor, axis=0).repeat(factor, axis=1)
 
@@ -27,7 +27,7 @@ def sheet(
 def scatter(
     generated: Float[np.ndarray, "n f"], real: Float[np.ndarray, "m f"] | None = None
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Generated points in colour over real ones in grey, on axes of equal scale: the first two
+    """Generated points in color over real ones in gray, on axes of equal scale: the first two
     features, or the only one along a line."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -49,7 +49,7 @@ def scatter(
     )
     axes.set_aspect("equal")
     if real is not None:
-        # The data's frame, whatever the generator does, so that pictures compare.
+        # The data's frame, whatever the generator does, so that images compare.
         low, high = np.min(real, axis=0), np.max(real, axis=0)
         margin = 0.3 * np.max(high - low) or 1.0
         axes.set_xlim(low[0] - margin, high[0] + margin)

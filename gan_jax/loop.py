@@ -17,20 +17,24 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
-from gan_jax import build, diagnosis, figures, sampling, start
-from gan_jax.balance import pace
+from gan_jax import build, checks, figures, sampling, start
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.config import Config, essence
 from gan_jax.data import Feed, Order, make_feed
-from gan_jax.diagnosis import Diagnosis
 from gan_jax.errors import DivergedError, FailedError, InputError
+from gan_jax.evaluation import of_run
+from gan_jax.evaluation.evaluator import Evaluator
+from gan_jax.evaluation.extractors.kinds import make_extractor
+from gan_jax.health import diagnosis
+from gan_jax.health.balance import pace
+from gan_jax.health.diagnosis import Diagnosis
+from gan_jax.health.signals import Measured
 from gan_jax.interruption import Interruption
 from gan_jax.logs import Lines, Log
 from gan_jax.monitor import Monitor
 from gan_jax.program import Averages, Pace, Tally, axis_indices, make_program, replicate
 from gan_jax.runs import Rollback, Run, alone
 from gan_jax.scorekeeper import Scorekeeper
-from gan_jax.signals import Measured
 from gan_jax.state import TrainState
 from gan_jax.steps import Alternation
 from gan_jax.transfer import transfer_both
@@ -120,16 +124,16 @@ def train(
 def _roll_back(run: Run, session: "_Session", failure: Exception) -> None:
     """Makes the last checkpoint of a healthy time the latest; 0 is the beginning."""
     if jax.process_index() == 0:
-        checks = run.health()
-        end = len(checks)
-        while end and checks[end - 1]["state"] not in diagnosis.GOOD:
+        history = run.health()
+        end = len(history)
+        while end and history[end - 1]["state"] not in diagnosis.GOOD:
             end -= 1
-        healthy = checks[end - 1]["iteration"] if end else 0
-        # A failure is named some checks after it began.
-        before = checks[end - 1 - diagnosis.WINDOW]["iteration"] if end > diagnosis.WINDOW else 0
+        healthy = history[end - 1]["iteration"] if end else 0
+        # A failure is named some history after it began.
+        before = history[end - 1 - diagnosis.WINDOW]["iteration"] if end > diagnosis.WINDOW else 0
         kept = [i for i in run.kept() if i <= healthy]
         to = max((i for i in kept if i <= before), default=min(kept, default=0))
-        state = checks[-1]["state"] if isinstance(failure, FailedError) else "diverged"
+        state = history[-1]["state"] if isinstance(failure, FailedError) else "diverged"
         run.roll_back(Rollback(session.reached, to, state))
         print(f"{failure}; going back to iteration {to:,}, at half the learning rates")
     if jax.process_count() > 1:
@@ -187,22 +191,42 @@ class _Session:
                 self.log = Log(self.run.directory, start=first, iterations=self.config.iterations)
                 closing.callback(self.log.close)
             self._announce(first)
-            checks = self.run.health(until=first)
+            history = self.run.health(until=first)
             lines = None
             if self.main:
                 lines = Lines(self.run.directory / "health.jsonl", start=first)
                 closing.callback(lines.close)
             self.monitor = Monitor(
-                self.config, self.source, self.plan.held_out, checks=checks, lines=lines
+                checks.from_config(self.config, self.source, self.plan.held_out),
+                history=history,
+                lines=lines,
             )
             self.pace = pace(self.monitor.history) if self.config.balance else Pace()
             if self.log:
-                self.scorekeeper = Scorekeeper(self.run, self.source, self.log, start=first)
+                self.scorekeeper = Scorekeeper(
+                    self._make_evaluator,
+                    lines=Lines(self.run.directory / "evaluations.jsonl", start=first),
+                    log=self.log,
+                    best=self.run.best(),
+                    by=self.config.evaluation.best,
+                )
                 closing.callback(self.scorekeeper.close)
             d, g, reached = self._iterate(d, g, first)
         if reached < self.config.iterations:
             raise KeyboardInterrupt(reached)
         return Result(*jax.tree.map(np.asarray, (d, g)), self.run.directory)
+
+    def _make_evaluator(self) -> Evaluator:
+        config = self.run.config
+        settings = config.evaluation
+        return of_run.evaluator(
+            config,
+            self.source,
+            settings.metrics,
+            extractor=make_extractor(settings.extractor, self.source, dataset=config.data.source),
+            split=config.data.split,
+            samples=settings.samples,
+        )
 
     def _first_states(self) -> tuple[int, TrainState, TrainState]:
         """Where to start, from a checkpoint or from the seed."""

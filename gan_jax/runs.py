@@ -22,7 +22,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,7 @@ from gan_jax.checkpoint import Checkpoints
 from gan_jax.config import Config
 from gan_jax.data.sources import Description
 from gan_jax.errors import InputError
+from gan_jax.evaluation.best import Best
 from gan_jax.state import TrainState
 
 try:
@@ -48,15 +49,6 @@ class Origin:
 
     directory: str
     iteration: int
-
-
-class Best(NamedTuple):
-    """The best checkpoint of a run, and its score."""
-
-    iteration: int
-    name: str
-    conventions: str
-    value: float
 
 
 @dataclasses.dataclass(frozen=True)

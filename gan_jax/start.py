@@ -13,7 +13,8 @@ from gan_jax.config import Config, differences, to_json
 from gan_jax.data import Description, Source, load
 from gan_jax.data.held_out import hold_out
 from gan_jax.errors import InputError
-from gan_jax.metrics import evaluation
+from gan_jax.evaluation import metric, of_run
+from gan_jax.evaluation.extractors.kinds import find
 from gan_jax.runs import Origin, Run
 from gan_jax.transfer import transfer_both
 
@@ -140,12 +141,12 @@ def check_evaluation(config: Config, data: Description) -> None:
         InputError: these data or this model cannot be scored as asked.
     """
     settings = config.evaluation
-    if settings.extractor == "classifier" and (len(data.shape) != 3 or data.num_classes is None):
+    if needs := find(settings.extractor).needs(data):
         raise InputError(
-            "the extractor classifier needs pictures with labels: set --evaluation.extractor pixels"
+            f"the extractor {settings.extractor} needs {needs}: set --evaluation.extractor pixels"
         )
-    metrics = evaluation.check(config, data, settings.metrics, settings.extractor)
-    names = evaluation.score_names(metrics)
+    metrics = metric.check(settings.metrics, of_run.setting(config, data))
+    names = metric.score_names(metrics)
     if settings.best is not None and settings.best.lower() not in map(str.lower, names):
         raise InputError(
             f"evaluation.best {settings.best!r} is none of the scores: {', '.join(names)}"

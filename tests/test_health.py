@@ -9,9 +9,10 @@ from helpers import assert_same, largest_difference
 import gan_jax
 from gan_jax import monitor
 from gan_jax.config import Config, Data, Evaluation, Network, Objective
-from gan_jax.diagnosis import Diagnosis
 from gan_jax.errors import FailedError, InputError
-from gan_jax.metrics.evaluation import Evaluator, Score
+from gan_jax.evaluation.evaluator import Evaluator
+from gan_jax.evaluation.metric import Score
+from gan_jax.health.diagnosis import Diagnosis
 from gan_jax.program import Pace
 from gan_jax.runs import Rollback, Run
 
@@ -59,7 +60,7 @@ def scores(monkeypatch):
         waiting = list(values)
 
         def call(self, g):
-            return [Score("SWD", waiting.pop(0), "points, train, 10k/20")]
+            return [Score("SWD", waiting.pop(0), "points, train, 10k/20", higher_is_better=False)]
 
         monkeypatch.setattr(Evaluator, "__call__", call)
 
@@ -144,8 +145,8 @@ def test_balance_with_equal_turns_is_training_as_usual(tmp_path, monkeypatch):
 def test_a_balanced_run_resumes_exactly(tmp_path, monkeypatch):
     """The pace is a function of the checks, which a resumed run reads."""
     # A band in which every check slows one of the players.
-    monkeypatch.setattr("gan_jax.balance.AHEAD", 0.5)
-    monkeypatch.setattr("gan_jax.balance.BEHIND", 0.5)
+    monkeypatch.setattr("gan_jax.health.balance.AHEAD", 0.5)
+    monkeypatch.setattr("gan_jax.health.balance.BEHIND", 0.5)
     whole = gan_jax.train(changed(balance=True), out=tmp_path / "whole")
     gan_jax.train(changed(balance=True, iterations=7), out=tmp_path / "cut")
     resumed = gan_jax.train(changed(balance=True), out=tmp_path / "cut")
@@ -187,7 +188,7 @@ def test_evaluations_resume_and_scores_of_other_conventions_do_not_compete(tmp_p
     ("fields", "says"),
     [
         ({"evaluation": Evaluation(metrics=("is",))}, "classifier or inception"),
-        ({"evaluation": Evaluation(extractor="classifier")}, "pictures with labels"),
+        ({"evaluation": Evaluation(extractor="classifier")}, "images with labels"),
         ({"evaluation": Evaluation(best="beauty")}, "none of the scores: SWD, modes"),
         ({"evaluation": Evaluation(metrics=("charm",))}, "unknown evaluation.metrics"),
         ({"on_failure": "panic"}, "unknown on_failure"),

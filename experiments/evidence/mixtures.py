@@ -14,10 +14,11 @@ import numpy as np
 from gaussians import CONFIG
 
 from evidence.record import Record, spread, table
-from gan_jax import figures, sampling
+from gan_jax import checks, figures, sampling
 from gan_jax.config import Config, Objective
 from gan_jax.errors import InputError
-from gan_jax.metrics.evaluation import Evaluator, make_extractor
+from gan_jax.evaluation import of_run
+from gan_jax.evaluation.extractors.kinds import make_extractor
 from gan_jax.monitor import Monitor
 from gan_jax.population import Population, load_members
 
@@ -102,7 +103,10 @@ def _three(config: Config) -> dict:
     configs = [dataclasses.replace(config, seed=seed) for seed in range(3)]
     loaded = load_members(configs)
     sources = [training for training, _ in loaded]
-    monitors = [Monitor(member, *data) for member, data in zip(configs, loaded, strict=True)]
+    monitors = [
+        Monitor(checks.from_config(member, *data))
+        for member, data in zip(configs, loaded, strict=True)
+    ]
     states = [""] * len(configs)
     for progress in Population(configs, sources).train(_SHORT // _CHECKS):
         for i, monitor in enumerate(monitors):
@@ -118,11 +122,11 @@ def _three(config: Config) -> dict:
 
 
 def _scores(config: Config, source, g) -> dict[str, float]:
-    evaluator = Evaluator(
+    evaluator = of_run.evaluator(
         config,
         source,
         ("modes",),
-        extractor=make_extractor("pixels", config.data, source),
+        extractor=make_extractor("pixels", source, dataset=config.data.source),
         samples=SAMPLES,
     )
     try:

@@ -13,8 +13,10 @@ from evidence.record import Record, table
 from gan_jax import figures, logs
 from gan_jax.config import Config
 from gan_jax.data.sources import load
+from gan_jax.evaluation import of_run
+from gan_jax.evaluation.evaluator import Evaluator
+from gan_jax.evaluation.extractors.kinds import make_extractor
 from gan_jax.loop import train
-from gan_jax.metrics.evaluation import Evaluator, make_extractor
 from gan_jax.runs import Run
 
 RECIPES = {
@@ -99,8 +101,8 @@ def evaluator(run: Run, metrics: Sequence[str], samples: int = SAMPLES) -> Evalu
     everything = dataclasses.replace(data, classes=())
     source = load(data)
     whole = source if data == everything else load(everything)
-    extractor = make_extractor("classifier", everything, whole)
-    return Evaluator(run.config, source, metrics, extractor=extractor, samples=samples)
+    extractor = make_extractor("classifier", whole, dataset=everything.source)
+    return of_run.evaluator(run.config, source, metrics, extractor=extractor, samples=samples)
 
 
 def seconds(run: Run) -> float:

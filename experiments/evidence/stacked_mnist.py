@@ -20,7 +20,7 @@ from gan_jax.config import (
     Optimizer,
 )
 from gan_jax.data.sources import load, red_digits
-from gan_jax.metrics import classifier
+from gan_jax.evaluation.extractors import classifier
 
 IMAGES, BATCH_SIZE = 1_000_000, 64
 SAMPLES = 26_000

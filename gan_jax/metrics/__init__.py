@@ -20,6 +20,7 @@ from gan_jax.metrics.neighbors import (
     precision_recall,
 )
 from gan_jax.metrics.path_length import perceptual_path_length
+from gan_jax.metrics.pixels import principal_components
 from gan_jax.metrics.sliced import sliced_wasserstein
 
 __all__ = [
@@ -43,5 +44,6 @@ __all__ = [
     "nearest",
     "perceptual_path_length",
     "precision_recall",
+    "principal_components",
     "sliced_wasserstein",
 ]

@@ -18,23 +18,23 @@ def classification_accuracy_score(
     *,
     fit: Callable[[AnyArray, AnyArray], Predict],
 ) -> float:
-    """The accuracy, from 0 to 1, on real pictures of a classifier trained on samples alone.
+    """The accuracy, from 0 to 1, on real images of a classifier trained on samples alone.
 
-    `fit(pictures, labels)` trains a classifier and returns `predict(pictures) -> labels`. Compare
-    with the accuracy after `fit` on real training data. The real pictures here should be held out:
+    `fit(images, labels)` trains a classifier and returns `predict(images) -> labels`. Compare
+    with the accuracy after `fit` on real training data. The real images here should be held out:
     neither the generator nor `fit` has seen them.
 
     Source: Ravuri & Vinyals, "Classification Accuracy Score for Conditional Generative Models",
     2019.
 
     Raises:
-        ValueError: if there are not as many labels as pictures, or predictions as real pictures, or
-            if there are no pictures.
+        ValueError: if there are not as many labels as images, or predictions as real images, or
+            if there are no images.
     """
-    for name, pictures, labels in (("fake", fake, fake_labels), ("real", real, real_labels)):
-        if np.shape(labels) != (len(pictures),) or len(pictures) == 0:
-            raise ValueError(f"{len(pictures)} {name} pictures, labels {np.shape(labels)}")
+    for name, images, labels in (("fake", fake, fake_labels), ("real", real, real_labels)):
+        if np.shape(labels) != (len(images),) or len(images) == 0:
+            raise ValueError(f"{len(images)} {name} images, labels {np.shape(labels)}")
     predicted = np.asarray(fit(fake, fake_labels)(real))
     if predicted.shape != (len(real),):
-        raise ValueError(f"{len(real)} real pictures, predictions {predicted.shape}")
+        raise ValueError(f"{len(real)} real images, predictions {predicted.shape}")
     return float(np.mean(predicted == np.asarray(real_labels)))

@@ -38,8 +38,8 @@ def fit(features: Num[AnyArray, "n d"]) -> Gaussian:
     mean = features.mean(axis=0, dtype=np.float64)
     scatter = np.zeros((width, width))
     for start in range(0, count, _ROWS):
-        centred = features[start : start + _ROWS] - mean
-        scatter += centred.T @ centred
+        centered = features[start : start + _ROWS] - mean
+        scatter += centered.T @ centered
     return Gaussian(mean, scatter / (count - 1), count)
 
 

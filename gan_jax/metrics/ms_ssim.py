@@ -1,4 +1,4 @@
-"""Multi-scale structural similarity of pictures, and the diversity of samples by it."""
+"""Multi-scale structural similarity of images, and the diversity of samples by it."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Num
 
 from gan_jax.metrics._inputs import AnyArray
 
-Picture = Float[Array, "h w c"]
+Image = Float[Array, "h w c"]
 Scalar = Float[Array, ""]
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -31,13 +31,13 @@ def _blur(side: int, size: int) -> Float[np.ndarray, "places side"]:
     return matrix
 
 
-def _halve(x: Picture) -> Float[Array, "h//2 w//2 c"]:
+def _halve(x: Image) -> Float[Array, "h//2 w//2 c"]:
     """Means of 2×2 pixels, without an odd last row or column."""
     h, w, c = (x.shape[0] // 2, x.shape[1] // 2, x.shape[2])
     return x[: 2 * h, : 2 * w].reshape(h, 2, w, 2, c).mean(axis=(1, 3))
 
 
-def _similarity(a: Picture, b: Picture) -> tuple[Scalar, Scalar]:
+def _similarity(a: Image, b: Image) -> tuple[Scalar, Scalar]:
     """Structural similarity, and its factor of contrast and structure, over pixels and channels."""
     h, w, _ = a.shape
     size = min(WINDOW, h, w)
@@ -77,53 +77,53 @@ def _of_pairs(a: Num[Array, "n h w c"], b: Num[Array, "n h w c"]) -> Float[Array
 
 
 def ms_ssim(a: Num[AnyArray, "n h w c"], b: Num[AnyArray, "n h w c"]) -> Float[np.ndarray, " n"]:
-    """The similarity of `a[i]` and `b[i]`: 1 for equal pictures, 0 for unlike ones, never less.
+    """The similarity of `a[i]` and `b[i]`: 1 for equal images, 0 for unlike ones, never less.
 
-    Pictures are uint8, or floats in [0, 255]. There are five scales, each half the size of the one
-    before and the coarsest at least 2 pixels across; pictures smaller than 32 pixels have fewer,
+    Images are uint8, or floats in [0, 255]. There are five scales, each half the size of the one
+    before and the coarsest at least 2 pixels across; images smaller than 32 pixels have fewer,
     and their weights then add up to 1. The window is a Gaussian of 11 pixels and σ = 1.5, shrunk
-    with its σ where a picture is smaller, as in the published code of Karras et al., "Progressive
+    with its σ where a image is smaller, as in the published code of Karras et al., "Progressive
     Growing of GANs", 2018; it does not reach over the border. Channels are compared one by one and
     averaged.
 
     Source: Wang et al., "Multiscale Structural Similarity for Image Quality Assessment", 2003.
 
     Raises:
-        ValueError: if the shapes differ or are not of pictures of 2 pixels at least, or if a pixel
+        ValueError: if the shapes differ or are not of images of 2 pixels at least, or if a pixel
             is outside [0, 255].
     """
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.ndim != 4 or min(a.shape[1:3]) < 2:
-        raise ValueError(f"no two batches of pictures [n, h, w, c]: {a.shape} and {b.shape}")
+        raise ValueError(f"no two batches of images [n, h, w, c]: {a.shape} and {b.shape}")
     for x in (a, b):
         # NaN fails both comparisons.
         if x.size and not (x.min() >= 0 and x.max() <= 255):
-            raise ValueError("pictures have pixels in [0, 255], and not all of these are")
+            raise ValueError("images have pixels in [0, 255], and not all of these are")
     return np.asarray(_of_pairs(a, b)) if len(a) else np.zeros(0, np.float32)
 
 
 def ms_ssim_diversity(
-    pictures: Num[AnyArray, "n h w c"], *, pairs: int = 1000, seed: int = 0
+    images: Num[AnyArray, "n h w c"], *, pairs: int = 1000, seed: int = 0
 ) -> float:
     """The mean similarity of random pairs of different samples: the lower, the more diverse.
 
     No pair is drawn twice; if there are fewer than `pairs`, all are used. It compares with that of
-    real pictures, and within one class, as in the paper.
+    real images, and within one class, as in the paper.
 
     Source: Odena et al., "Conditional Image Synthesis with Auxiliary Classifier GANs", 2017, §4.2.
 
     Raises:
-        ValueError: for fewer than two pictures or no pairs, and as `ms_ssim`.
+        ValueError: for fewer than two images or no pairs, and as `ms_ssim`.
     """
-    pictures = np.asarray(pictures)
-    i, j = _random_pairs(len(pictures), pairs, seed)
-    return float(ms_ssim(pictures[i], pictures[j]).mean(dtype=np.float64))
+    images = np.asarray(images)
+    i, j = _random_pairs(len(images), pairs, seed)
+    return float(ms_ssim(images[i], images[j]).mean(dtype=np.float64))
 
 
 def _random_pairs(n: int, pairs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Different pairs i < j < n, all equally likely."""
     if n < 2 or pairs < 1:
-        raise ValueError(f"{pairs} pairs of {n} pictures: this needs 1 of 2 at least")
+        raise ValueError(f"{pairs} pairs of {n} images: this needs 1 of 2 at least")
     count = n * (n - 1) // 2
     number = np.random.default_rng(seed).choice(count, min(pairs, count), replace=False)
     # Pairs are numbered (0, 1), (0, 2), (1, 2), (0, 3), …: those below j come first, j(j − 1)/2.

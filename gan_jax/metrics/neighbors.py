@@ -8,7 +8,7 @@ Distances are computed in float32 on the device, a block of rows at a time. Up t
 they are sums of squared differences, exact to rounding. Above, they are ‖a‖² + ‖b‖² − 2a·b of
 centred features, at full float32 precision on every device and clamped at 0: the square is off by
 up to about 10⁻⁶ · (‖a‖² + ‖b‖²). That is nothing beside the distances between different
-pictures, but makes those between near-duplicates meaningless; `nearest`, which is used to find
+images, but makes those between near-duplicates meaningless; `nearest`, which is used to find
 them, therefore measures again, by differences.
 """
 
@@ -24,7 +24,7 @@ from jaxtyping import Array, Bool, Float, Int, Num
 from gan_jax.metrics._inputs import AnyArray, matrices
 
 FEW = 16
-"""The most dimensions in which differences are taken one by one: points, not pictures."""
+"""The most dimensions in which differences are taken one by one: points, not images."""
 
 _BLOCK = 2**24  # distances in memory at a time: 64 MiB
 
@@ -47,7 +47,7 @@ class DensityCoverage(NamedTuple):
     """The fraction of real points whose ball holds a fake one."""
 
 
-def _centred(queries: AnyArray, references: AnyArray, minimum: int) -> tuple[Array, Array]:
+def _centered(queries: AnyArray, references: AnyArray, minimum: int) -> tuple[Array, Array]:
     """Both in float32, shifted by the references' mean, which changes no distance."""
     queries, references = matrices(queries, references, minimum=minimum)
     mean = references.mean(axis=0, dtype=np.float64)
@@ -137,7 +137,7 @@ def precision_recall(
         ValueError: for k < 1, k or fewer examples on a side, numbers that are not finite, or sides
             of different widths.
     """
-    fake, real = _centred(fake, real, minimum=_more_than(k))
+    fake, real = _centered(fake, real, minimum=_more_than(k))
     return PrecisionRecall(
         precision=_mean(_balls(fake, real, _squared_radii(real, k=k)) > 0),
         recall=_mean(_balls(real, fake, _squared_radii(fake, k=k)) > 0),
@@ -156,7 +156,7 @@ def density_coverage(
         ValueError: for k < 1, k or fewer examples on a side, numbers that are not finite, or sides
             of different widths.
     """
-    fake, real = _centred(fake, real, minimum=_more_than(k))
+    fake, real = _centered(fake, real, minimum=_more_than(k))
     squared_radii = _squared_radii(real, k=k)
     return DensityCoverage(
         density=_mean(_balls(fake, real, squared_radii)) / k,
@@ -201,6 +201,6 @@ def nearest(
             "exclude_self takes one set twice, and not two of "
             f"{len(queries)} and {len(references)} points"
         )
-    q, r = _centred(queries, references, minimum=2 if exclude_self else 1)
+    q, r = _centered(queries, references, minimum=2 if exclude_self else 1)
     distances, indices = _nearest(q, r, exclude_self=exclude_self)
     return np.asarray(distances), np.asarray(indices)

@@ -1,4 +1,4 @@
-"""Perceptual path length: how abruptly pictures change as their latents move."""
+"""Perceptual path length: how abruptly images change as their latents move."""
 
 from collections.abc import Callable
 
@@ -37,10 +37,10 @@ def perceptual_path_length(
     """E ‖F(G(z(t))) − F(G(z(t + ε)))‖² / ε², over great circles z between random latents.
 
     Latents are standard normal, keep their lengths along the way, and t ~ U(0, 1): the full path.
-    `generate(z, label)` gives pictures in [−1, 1], or points, from `z` float32 and one of `labels`
+    `generate(z, label)` gives images in [−1, 1], or points, from `z` float32 and one of `labels`
     for each (None without); `features` maps them to vectors, whose squared Euclidean distance is
     taken, so scale them as the distance wants. It must *not* quantise them as other metrics do: two
-    pictures a step of ε apart are the same in uint8. Outside the quantiles `discard` distances are
+    images a step of ε apart are the same in uint8. Outside the quantiles `discard` distances are
     dropped, as in the published code; (0, 1) keeps all.
 
     The steps are as small as float32 can bear. Latents are interpolated in float64 and rounded

@@ -19,7 +19,7 @@ def sliced_wasserstein(
 
     In the units of the features. Along a line that distance is the area between both quantile
     functions, which are steps of widths 1/n and 1/m, so it is exact for any n and m. Pass
-    pictures as flattened pixels or as features. It is the 1-Wasserstein convention (Karras et al.),
+    images as flattened pixels or as features. It is the 1-Wasserstein convention (Karras et al.),
     without their Laplacian pyramid of patches; others take the 2-Wasserstein distance.
 
     Source: Rabin et al., "Wasserstein Barycenter and its Application to Texture Mixing", 2011;

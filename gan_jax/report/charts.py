@@ -20,7 +20,7 @@ from gan_jax.report.states import Span
 WIDTH, HEIGHT = 480, 250  # units of the drawing; text is 14 of them high
 MOST_POINTS = 1000
 
-# Okabe and Ito's, which colour-blind readers can tell apart, without the ones too pale for lines.
+# Okabe and Ito's, which color-blind readers can tell apart, without the ones too pale for lines.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#8A4F7D", "#000000", "#56B4E9", "#E69F00")
 DASHES = ("", "6 3", "2 2")
 

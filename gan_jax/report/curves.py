@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax.metrics.evaluation import HIGHER_IS_BETTER
+from gan_jax.evaluation.metric import higher_is_better
 from gan_jax.report.charts import COLORS, DASHES, Chart, Line
 from gan_jax.report.groups import Group
 from gan_jax.report.history import Curve, History
@@ -104,7 +104,7 @@ def best(name: str, curve: Curve) -> int | None:
     """Index of the best value of a score; None if none is finite."""
     if not np.isfinite(curve.y).any():
         return None
-    higher = name.partition("[")[0] in HIGHER_IS_BETTER
+    higher = higher_is_better(name.partition("[")[0])
     return int(np.nanargmax(curve.y) if higher else np.nanargmin(curve.y))
 
 

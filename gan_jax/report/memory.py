@@ -1,4 +1,4 @@
-"""Has a generator learnt its training pictures by heart? Samples beside the nearest of them."""
+"""Has a generator learnt its training images by heart? Samples beside the nearest of them."""
 
 from typing import NamedTuple
 
@@ -9,28 +9,27 @@ from gan_jax import data, figures
 from gan_jax.data.held_out import hold_out
 from gan_jax.data.pictures import BadPictureError
 from gan_jax.errors import InputError
-from gan_jax.metrics import extractors
+from gan_jax.evaluation.extractors.pixels import BASIS, pixels
 from gan_jax.metrics.neighbors import nearest
-from gan_jax.report.pictures import Picture, single
+from gan_jax.report.images import Shown, single
 from gan_jax.runs import Run
 
 MOST_REAL = 20_000
 _SHOWN = 10
 _NEAREST = 3
-_BASIS = 2048  # real pictures whose principal components are the features
 
 
 class Pair(NamedTuple):
-    """A real picture near a sample."""
+    """A real image near a sample."""
 
-    picture: Picture
+    image: Shown
     distance: float
 
 
 class Row(NamedTuple):
-    """A sample and the real pictures nearest to it, the nearest first."""
+    """A sample and the real images nearest to it, the nearest first."""
 
-    sample: Picture
+    sample: Shown
     neighbors: list[Pair]
 
 
@@ -38,18 +37,18 @@ class Neighbors(NamedTuple):
     """What the page says of them."""
 
     rows: list[Row]
-    """From the sample nearest to a real picture to the one farthest from any."""
+    """From the sample nearest to a real image to the one farthest from any."""
     samples: int
     real: int
     of_samples: float
-    """Median distance from a sample to the nearest real picture."""
+    """Median distance from a sample to the nearest real image."""
     of_real: float
-    """Median distance from a real picture to the nearest other one."""
+    """Median distance from a real image to the nearest other one."""
     features: str
 
 
 def real_examples(run: Run, data_dir: str | None) -> np.ndarray:
-    """What the run was trained on, [n, …]: uint8 pictures or float points, at even distances if
+    """What the run was trained on, [n, …]: uint8 images or float points, at even distances if
     there are more than 20,000.
 
     Raises:
@@ -58,7 +57,7 @@ def real_examples(run: Run, data_dir: str | None) -> np.ndarray:
     source = data.load(
         run.config.data,
         seed=run.config.seed,
-        conditional=run.config.objective.conditional,
+        conditional=run.classes is not None,
         data_dir=data_dir,
         skip_bad_images=True,
     )
@@ -82,16 +81,16 @@ def real_examples(run: Run, data_dir: str | None) -> np.ndarray:
 def neighbors(
     samples: Float[np.ndarray, "n h w c"], real: UInt8[np.ndarray, "m h w c"]
 ) -> Neighbors:
-    """Ten of the samples with the three real pictures nearest to each.
+    """Ten of the samples with the three real images nearest to each.
 
     Raises:
-        InputError: samples that are not finite, or fewer than two real pictures.
+        InputError: samples that are not finite, or fewer than two real images.
     """
     if not np.isfinite(samples).all():
         raise InputError("the samples are not finite")
     if len(real) < 2:
-        raise InputError("it takes two real pictures to compare with")
-    extractor = extractors.pixels(real[:: max(1, len(real) // _BASIS)])
+        raise InputError("it takes two real images to compare with")
+    extractor = pixels(real[:: max(1, len(real) // BASIS)])
     generated = figures.to_uint8(samples)
     ours, theirs = extractor(generated).features, extractor(real).features
     distances, _ = nearest(ours, theirs)
@@ -113,7 +112,7 @@ def _row(sample: np.ndarray, ours: np.ndarray, real: np.ndarray, theirs: np.ndar
     return Row(
         single(sample, "A sample"),
         [
-            Pair(single(real[i], "A real picture near it"), float(distances[i]))
+            Pair(single(real[i], "A real image near it"), float(distances[i]))
             for i in np.argsort(distances)[:_NEAREST]
         ],
     )

@@ -6,10 +6,10 @@ import numpy as np
 
 from gan_jax.config import to_json
 from gan_jax.errors import InputError
-from gan_jax.report import curves, memory, pictures, states
+from gan_jax.report import curves, images, memory, states
 from gan_jax.report.charts import Chart
 from gan_jax.report.history import History, read
-from gan_jax.report.pictures import Picture, Samples
+from gan_jax.report.images import Samples, Shown
 from gan_jax.runs import Run
 
 
@@ -21,14 +21,14 @@ class Page:
     history: History
     spans: list[states.Span]
     charts: list[Chart]
-    sheets: list[Picture]
+    sheets: list[Shown]
     samples: dict[str, Samples]
     """Of the `best` checkpoint, if one is known, and of the `last`."""
     samples_missing: str
     neighbors: memory.Neighbors | None
     neighbors_missing: str
     """Empty for points, too, which need no neighbours to be compared."""
-    walks: Picture | None
+    walks: Shown | None
     brief: bool
     """Whether it is one of several, and leaves out neighbours and walks."""
 
@@ -80,7 +80,7 @@ def of_run(run: Run, data_dir: str | None, *, brief: bool) -> Page:
     neighbors, walks, neighbors_missing = None, None, ""
     if not (is_points or brief or missing):
         shown = next(iter(samples.values()))  # the best ones, where these are known
-        walks = pictures.interpolation(run, shown.iteration)
+        walks = images.interpolation(run, shown.iteration)
         neighbors_missing = real_missing
         if real is not None:
             try:
@@ -92,7 +92,7 @@ def of_run(run: Run, data_dir: str | None, *, brief: bool) -> Page:
         history=history,
         spans=spans,
         charts=curves.of_run(history, spans),
-        sheets=pictures.sheets(run),
+        sheets=images.sheets(run),
         samples=samples,
         samples_missing=missing,
         neighbors=neighbors,
@@ -109,7 +109,7 @@ def _samples(run: Run, real: np.ndarray | None, brief: bool) -> tuple[dict[str, 
         best = None if brief else run.best()
         wanted = {"best": best.iteration} if best else {}
         wanted["last"] = last
-        return {what: pictures.draw(run, i, real) for what, i in wanted.items()}, ""
+        return {what: images.draw(run, i, real) for what, i in wanted.items()}, ""
     except InputError as error:
         return {}, f"There are no samples: {error}."
 

@@ -1,7 +1,8 @@
-"""The states of a game: how they are called and coloured, and when a run was in which."""
+"""How the states of a run look on the page, and when a run was in which."""
 
 from typing import NamedTuple
 
+from gan_jax.health import diagnosis
 from gan_jax.report.history import Check
 
 
@@ -16,31 +17,17 @@ class State(NamedTuple):
 
     @property
     def ink(self) -> str:
-        """Of text on its colour."""
+        """Of text on its color."""
         red, green, blue = (int(self.color[i : i + 2], 16) for i in (1, 3, 5))
         return "#000" if 0.299 * red + 0.587 * green + 0.114 * blue > 120 else "#fff"
 
 
-# Paul Tol's muted scheme, made to be told apart by the colour-blind.
-_STATES = {
-    state.name: state
-    for state in (
-        State("healthy", "healthy", "#117733", False),
-        State("converged", "converged", "#44AA99", False),
-        State("d_overpowers", "discriminator overpowers", "#DDCC77", True),
-        State("g_overpowers", "generator overpowers", "#88CCEE", True),
-        State("mode_collapse", "mode collapse", "#AA4499", True),
-        State("junk_feedback", "junk feedback", "#999933", True),
-        State("d_overfits", "discriminator overfits", "#332288", True),
-        State("oscillating", "oscillating", "#CC6677", True),
-        State("diverged", "diverged", "#882255", True),
-    )
-}
-
-
 def state(name: str) -> State:
-    """The state of this name; one that is not known here is grey."""
-    return _STATES.get(name) or State(name, name.replace("_", " "), "#777777", True)
+    """The state of this name; one that is not known here is gray."""
+    known = diagnosis.get(name)
+    if known is None:
+        return State(name, name.replace("_", " "), "#777777", True)
+    return State(name, known.title, known.color, shaded=not known.good)
 
 
 class Span(NamedTuple):

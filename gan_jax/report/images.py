@@ -1,4 +1,4 @@
-"""The pictures of a report, each as a data URI: sheets kept during training, and new samples."""
+"""The images of a report, each as a data URI: sheets kept during training, and new samples."""
 
 import base64
 import io
@@ -15,13 +15,13 @@ from gan_jax.runs import Run
 
 SEED = 0
 MOST_SHEETS = 60
-SAMPLES = 256  # of pictures; enough for a median distance
+SAMPLES = 256  # of images; enough for a median distance
 POINTS = 2500
 PATHS, STEPS = 6, 10
 
 
-class Picture(NamedTuple):
-    """A picture in the page."""
+class Shown(NamedTuple):
+    """An image in the page."""
 
     src: str
     """A data URI."""
@@ -40,8 +40,8 @@ def _data_uri(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
-def sheets(run: Run) -> list[Picture]:
-    """The pictures kept during training, as they are; if they are many, some of them at even
+def sheets(run: Run) -> list[Shown]:
+    """The sheets kept during training, as they are; if they are many, some of them at even
     distances, with the first and the last."""
     files = [file for file in (run.directory / "samples").glob("*.png") if file.stem.isdecimal()]
     files.sort(key=lambda file: int(file.stem))
@@ -50,9 +50,9 @@ def sheets(run: Run) -> list[Picture]:
     return [_sheet(file) for file in files]
 
 
-def _sheet(file: Path) -> Picture:
+def _sheet(file: Path) -> Shown:
     iteration = int(file.stem)
-    return Picture(_data_uri(file.read_bytes()), f"Samples at iteration {iteration:,}", iteration)
+    return Shown(_data_uri(file.read_bytes()), f"Samples at iteration {iteration:,}", iteration)
 
 
 class Samples(NamedTuple):
@@ -60,7 +60,7 @@ class Samples(NamedTuple):
 
     iteration: int
     examples: Float[np.ndarray, "n ..."]
-    together: Picture
+    together: Shown
 
 
 def draw(run: Run, iteration: int, real: Float[np.ndarray, "m f"] | None = None) -> Samples:
@@ -69,19 +69,19 @@ def draw(run: Run, iteration: int, real: Float[np.ndarray, "m f"] | None = None)
     Raises:
         InputError: there is no such checkpoint, or it is of another architecture.
     """
-    is_pictures = len(run.data.shape) == 3
-    examples = run.sample(SAMPLES if is_pictures else POINTS, SEED, iteration=iteration)
-    if is_pictures:
+    is_images = len(run.data.shape) == 3
+    examples = run.sample(SAMPLES if is_images else POINTS, SEED, iteration=iteration)
+    if is_images:
         columns = len(run.classes or range(8))
         columns = columns if columns <= 16 else 8
         array = figures.sheet(examples[: columns * (64 // columns)], columns)
     else:
         array = figures.scatter(examples, real)
     alt = f"Samples of the checkpoint at iteration {iteration:,}"
-    return Samples(iteration, examples, Picture(encode(array), alt, iteration))
+    return Samples(iteration, examples, Shown(encode(array), alt, iteration))
 
 
-def interpolation(run: Run, iteration: int) -> Picture:
+def interpolation(run: Run, iteration: int) -> Shown:
     """Walks between random latents, one a row.
 
     Raises:
@@ -89,10 +89,10 @@ def interpolation(run: Run, iteration: int) -> Picture:
     """
     walks = run.interpolate(PATHS, STEPS, SEED, iteration=iteration)
     array = figures.sheet(walks.reshape(PATHS * STEPS, *walks.shape[2:]), STEPS)
-    return Picture(encode(array), f"{PATHS} walks of {STEPS} samples between random latents")
+    return Shown(encode(array), f"{PATHS} walks of {STEPS} samples between random latents")
 
 
-def single(picture: UInt8[np.ndarray, "h w c"], alt: str) -> Picture:
-    """One picture, enlarged by a whole factor so that its pixels can be seen."""
-    factor = math.ceil(64 / picture.shape[0])
-    return Picture(encode(picture.repeat(factor, axis=0).repeat(factor, axis=1)), alt)
+def single(image: UInt8[np.ndarray, "h w c"], alt: str) -> Shown:
+    """One image, enlarged by a whole factor so that its pixels can be seen."""
+    factor = math.ceil(64 / image.shape[0])
+    return Shown(encode(image.repeat(factor, axis=0).repeat(factor, axis=1)), alt)

@@ -1,27 +1,29 @@
-"""What can be measured of two players at one moment, to tell how their game goes.
+"""What can be measured of two networks at one moment, to tell how their training goes.
 
-The steps measure what they see of one batch each; here both players face the same examples at every
-check: `seen` ones that the discriminator trains on, `held_out` ones that it never sees, and as many
-generated ones. Nothing depends on the level of a logit, which means nothing to relativistic and
-Wasserstein critics: only on which of two logits is the larger.
+The steps measure what they see of one batch each; here both networks face the same examples at
+every check: `seen` ones that the discriminator trains on, `held_out` ones that it never sees, and
+as many generated ones. Nothing depends on the level of a logit, which means nothing to relativistic
+and Wasserstein critics: only on which of two logits is the larger.
+
+`compare` takes generated examples, wherever they come from; `measure` is for generators that make
+them of noise.
 """
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import struct
-from jaxtyping import Array, Float, Int, Key
-from threadpoolctl import ThreadpoolController
+from jaxtyping import Array, Float, Key, Shaped
 
 from gan_jax import sampling
-from gan_jax.metrics import extractors
+from gan_jax.losses import Loss
 from gan_jax.metrics.frechet import Gaussian, fit, frechet_distance
-from gan_jax.objectives import Adversarial
+from gan_jax.metrics.pixels import principal_components
 from gan_jax.state import TrainState
 
 EXAMPLES = 512  # of each kind
@@ -31,22 +33,26 @@ _NEAR = 0.25  # of the median distance between neighbours
 _RARE = 0.1  # of the share that real examples have
 
 Examples = Float[Array, "n ..."]
+Condition = Shaped[Array, "n ..."]
+"""What networks are told of each example: its class, or for pairs the input that it belongs to."""
 Logits = Float[Array, " n"]
+Judge = Callable[[Examples, Condition | None], Logits]
+"""From examples, and what is known of each, to the discriminator's logits."""
 
 
 class Reference(struct.PyTreeNode):
-    """Real examples that the players are measured against, and what is known of them."""
+    """Real examples that the networks are measured against, and what is known of them."""
 
     seen: Examples
-    seen_label: Int[Array, " n"] | None
-    held_out: Examples | None
-    held_out_label: Int[Array, " m"] | None
+    seen_condition: Condition | None
+    held_out: Float[Array, "m ..."] | None
+    held_out_condition: Shaped[Array, "m ..."] | None
     bins: Float[Array, "k d"]
-    """Centres of clusters of the real features."""
+    """Centers of clusters of the real features."""
     shares: Float[Array, " k"]
     """Of real examples in each cluster."""
     reaches: Float[Array, " k"]
-    """How far from its centre a generated example may lie to stand for a cluster."""
+    """How far from its center a generated example may lie to stand for a cluster."""
     neighbor: Float[Array, ""]
     """Median distance from a real example to the nearest of EXAMPLES others, in features."""
     spread: Float[Array, ""]
@@ -71,7 +77,7 @@ class Moments(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What `measure` gives, on the device."""
+    """What `compare` and `measure` give, on the device."""
 
     scalars: dict[str, Float[Array, ""]]
     counts: Float[Array, " k"]
@@ -80,22 +86,23 @@ class Measured(NamedTuple):
 
 
 def features_of(real: np.ndarray) -> Callable[[Array], Array]:
-    """From examples as the networks see them to features: points as they are, pictures by their
-    principal components (`extractors.pixels`) in these real ones, uint8 [n, h, w, c]."""
+    """From examples as the networks see them to features: points as they are, images by their
+    principal components in these real ones, uint8 [n, h, w, c]."""
     if real.ndim == 2:
         return lambda x: x
-    extractor = extractors.pixels(real[:SAMPLE])
-    return lambda x: extractor.apply((x + 1) * 127.5)[0]
+    components = principal_components(real[:SAMPLE])
+    return lambda x: components((x + 1) * 127.5)
 
 
 def make_reference(
     seen: np.ndarray,
-    seen_label: np.ndarray | None,
+    seen_condition: np.ndarray | None,
     held_out: np.ndarray | None,
-    held_out_label: np.ndarray | None,
+    held_out_condition: np.ndarray | None,
     features: Callable[[Array], Array],
 ) -> tuple[Reference, Target]:
-    """From real examples as the networks see them: [n, …], the more the better up to 2,048.
+    """From real examples as the networks see them, [n, …], the more the better up to 2,048, and
+    what is known of each.
 
     Of the seen ones the first 512 are shown to the discriminator at every check.
     """
@@ -118,9 +125,9 @@ def make_reference(
     flat = both.reshape(len(both), -1)
     reference = Reference(
         seen=_first(seen),
-        seen_label=_first(seen_label),
+        seen_condition=_first(seen_condition),
         held_out=_first(held_out),
-        held_out_label=_first(held_out_label),
+        held_out_condition=_first(held_out_condition),
         bins=jnp.asarray(bins, jnp.float32),
         shares=jnp.asarray(shares, jnp.float32),
         reaches=jnp.asarray(reaches, jnp.float32),
@@ -132,7 +139,7 @@ def make_reference(
 
 
 def _reach(deviations: Float[np.ndarray, "n d"]) -> float:
-    """The root mean square distance from a cluster's centre, and in few dimensions, where the
+    """The root mean square distance from a cluster's center, and in few dimensions, where the
     distances vary much, more: a factor of 1 + 2/dimensions, these counted by participation."""
     if len(deviations) < 2:
         return 0.0
@@ -142,20 +149,23 @@ def _reach(deviations: Float[np.ndarray, "n d"]) -> float:
 
 
 def _first(x: np.ndarray | None) -> Array | None:
-    """EXAMPLES of them, over and over if there are not as many."""
+    """The first EXAMPLES of them, over and over if there are not as many."""
     return None if x is None else jnp.asarray(np.resize(x, (EXAMPLES, *x.shape[1:])))
 
 
-@jax.jit
-def measure(
-    d: TrainState,
-    g: TrainState,
+def compare(
     reference: Reference,
-    key: Key[Array, ""],
+    fake: Examples,
+    averaged: Examples | None,
     *,
-    objective: Adversarial,
+    judge: Judge,
+    generator_loss: Callable[[Logits, Logits], Float[Array, ""]],
 ) -> Measured:
-    """Both players against the reference. The scalars are
+    """Generated examples against the reference, of which they are as many.
+
+    `fake` are made by the parameters under training, and `averaged` by their moving average, if
+    there is one; both for the conditions of `reference.seen`. `generator_loss` is of real and
+    generated logits. The scalars are
 
     - `auc`: the probability that the discriminator rates a real example above a generated one.
       ½ is chance, 1 perfect. (Ties count half, here and below.)
@@ -170,23 +180,17 @@ def measure(
     - `missing`: the share of real examples in those clusters of the reference in which, or within
       whose reach, the generator puts less than a tenth of what belongs there.
     - `duplicates`: the share of generated examples that have another one nearer than a quarter of
-      the distance at which real ones have a neighbour.
-    - `drift`: distance between the generator's parameters and their moving average, relative to the
-      former's norm.
+      the distance at which real ones have a neighbor.
 
     `missing` counts cluster by cluster as Richardson and Weiss, "On GANs and GMMs", 2018, do.
     """
     n = len(reference.seen)
-    z = sampling.latents(key, n, objective.latent_dim)
-    label = reference.seen_label
-    # As in training: the discriminator has batch statistics of one kind of example.
-    fake, _ = g.apply(g.params, z, label, train=True)
-    judge = functools.partial(_judge, d)
-    real_logits = judge(reference.seen, label)
+    condition = reference.seen_condition
+    real_logits = judge(reference.seen, condition)
 
     def g_loss(x: Array) -> tuple[Array, Array]:
-        logits = judge(x, label)
-        return n * objective.loss.generator(real_logits, logits), logits
+        logits = judge(x, condition)
+        return n * generator_loss(real_logits, logits), logits
 
     gradients, fake_logits = jax.grad(g_loss, has_aux=True)(fake)
     steepness = jnp.linalg.norm(gradients.reshape(n, -1).astype(jnp.float32), axis=1)
@@ -203,18 +207,50 @@ def measure(
         "duplicates": jnp.mean(_nearest_distances(features) < _NEAR * reference.neighbor),
     }
     if reference.held_out is not None:
-        held_out_logits = judge(reference.held_out, reference.held_out_label)
+        held_out_logits = judge(reference.held_out, reference.held_out_condition)
         scalars["auc_held_out"] = _auc(held_out_logits, fake_logits)
         scalars["recognition"] = _auc(real_logits, held_out_logits)
-    if g.ema_params is None:
-        averaged = features
-    else:
-        averaged = reference.features(sampling.generate(g, z, label))
-        gap = jax.tree.map(jnp.subtract, g.params, g.ema_params)
-        scalars["drift"] = optax.tree.norm(gap) / optax.tree.norm(g.params)
-    center = jnp.mean(averaged, axis=0)
-    covariance = (averaged - center).T @ (averaged - center) / (n - 1)
+    shown = features if averaged is None else reference.features(averaged)
+    center = jnp.mean(shown, axis=0)
+    covariance = (shown - center).T @ (shown - center) / (n - 1)
     return Measured(scalars, jnp.sum(standing, axis=0), Moments(center, covariance))
+
+
+@functools.partial(jax.jit, static_argnames=("loss", "latent_dim"))
+def measure(
+    d: TrainState,
+    g: TrainState,
+    reference: Reference,
+    key: Key[Array, ""],
+    *,
+    loss: Loss,
+    latent_dim: int,
+) -> Measured:
+    """A generator of noise and its discriminator against the reference: see `compare`."""
+    z = sampling.latents(key, len(reference.seen), latent_dim)
+    condition = reference.seen_condition
+    # As in training: the discriminator has batch statistics of one kind of example.
+    fake, _ = g.apply(g.params, z, condition, train=True)
+    averaged = None if g.ema_params is None else sampling.generate(g, z, condition)
+    judge = functools.partial(judge_by, d)
+    measured = compare(reference, fake, averaged, judge=judge, generator_loss=loss.generator)
+    return measured._replace(scalars=measured.scalars | drift(g))
+
+
+def drift(g: TrainState) -> dict[str, Float[Array, ""]]:
+    """The distance between a generator's parameters and their moving average, relative to the
+    former's norm, under the name `drift`; nothing where there is no average."""
+    if g.ema_params is None:
+        return {}
+    gap = jax.tree.map(jnp.subtract, g.params, g.ema_params)
+    return {"drift": optax.tree.norm(gap) / optax.tree.norm(g.params)}
+
+
+def judge_by(d: TrainState, x: Array, condition: Array | None) -> Logits:
+    """The logits of a discriminator, as in training."""
+    output, _ = d.apply(d.params, x, condition, train=True)
+    logits = output[0] if isinstance(output, tuple) else output  # beside them, classes
+    return logits.astype(jnp.float32)
 
 
 def finish(
@@ -222,7 +258,7 @@ def finish(
 ) -> tuple[dict[str, float], list[float]]:
     """All signals as numbers, and the generator's share of each bin.
 
-    Beside those of `measure`:
+    Beside those of `compare`, and `drift`:
 
     - `distance`: Fréchet distance between the features of real examples and of samples from the
       moving average, over the variance of the real ones; what other real examples would have is
@@ -247,19 +283,15 @@ def finish(
 
 
 @functools.cache
-def _blas() -> ThreadpoolController:
-    """NumPy's linear algebra."""
+def _blas() -> Any:
+    """NumPy's linear algebra, whose number of threads can be limited."""
+    from threadpoolctl import ThreadpoolController
+
     return ThreadpoolController().select(user_api="blas")
 
 
 def _relative_distance(real: Gaussian, fake: Gaussian) -> float:
     return frechet_distance(real, fake, warn=False) / float(np.trace(real.covariance))
-
-
-def _judge(d: TrainState, x: Array, label: Array | None) -> Logits:
-    output, _ = d.apply(d.params, x, label, train=True)
-    logits = output[0] if isinstance(output, tuple) else output  # beside them, classes
-    return logits.astype(jnp.float32)
 
 
 def _auc(above: Logits, below: Logits) -> Float[Array, ""]:
@@ -279,6 +311,6 @@ def _squared_distances(a: Float[Array, "n d"], b: Float[Array, "m d"]) -> Float[
 
 
 def _nearest_distances(features: Float[Array, "n d"]) -> Float[Array, " n"]:
-    """To each example's nearest neighbour."""
+    """To each example's nearest neighbor."""
     squared = _squared_distances(features, features)
     return jnp.sqrt(jnp.min(squared.at[jnp.diag_indices(len(features))].set(jnp.inf), axis=1))

@@ -1,8 +1,10 @@
-"""Keeping both players at the same pace."""
+"""Keeping both networks at the same pace."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from gan_jax.program import Pace
+if TYPE_CHECKING:
+    from gan_jax.program import Pace
 
 AHEAD = 0.85
 """Above this the discriminator is too far ahead to be of much use."""
@@ -11,14 +13,16 @@ BEHIND = 0.4
 _SLOWEST = 3  # doublings
 
 
-def pace(history: Sequence[Mapping[str, float]]) -> Pace:
-    """How often to update each player after these checks.
+def pace(history: Sequence[Mapping[str, float]]) -> "Pace":
+    """How often to update each network after these checks.
 
     The signal is `auc_held_out` (or `auc` where nothing is held out). At every check where it is
     above AHEAD the discriminator is updated half as often as before, or, if the generator had been
     slowed down, that one twice as often; below BEHIND the other way round; in between, one step
-    back towards equal turns. Neither gets slower than every eighth iteration.
+    back towards as many updates of both. Neither gets slower than every eighth iteration.
     """
+    from gan_jax.program import Pace
+
     level = 0
     for check in history:
         judged = check.get("auc_held_out", check["auc"])

@@ -16,18 +16,20 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
 from gan_jax.compilation import CompiledFast
-from gan_jax.data import Source, cache
+from gan_jax.data import Description, Source, cache
 from gan_jax.data.held_out import hold_out
 from gan_jax.data.order import Order
+from gan_jax.data.sources import red_digits
 from gan_jax.errors import InputError
-from gan_jax.metrics.extractors import Extractor, digest
+from gan_jax.evaluation.extractors.base import Extractor, by_channel, digest
+from gan_jax.evaluation.extractors.kinds import Kind, Request
 from gan_jax.networks.classifier import Classifier
 
 _VERSION = 1  # of what is kept in the cache
 _BATCH = 128
 _CALL = 100  # updates
 
-Pictures = UInt8[np.ndarray, "n h w c"]
+Images = UInt8[np.ndarray, "n h w c"]
 Labels = Int[np.ndarray, " n"]
 
 
@@ -41,36 +43,36 @@ class Trained:
     def extractor(self, name: str) -> Extractor:
         """Its last hidden layer as features."""
 
-        def apply(pictures: Array) -> tuple[Array, Array]:
-            return self.network.apply({"params": self.params}, pictures / 127.5 - 1.0)
+        def apply(images: Array) -> tuple[Array, Array]:
+            return self.network.apply({"params": self.params}, images / 127.5 - 1.0)
 
-        return Extractor(name, apply, version=digest(self.params))
+        return Extractor(name, apply, version=digest(self.params), logits="classes")
 
-    def predict(self, pictures: Pictures) -> Labels:
-        """The most probable class of each picture."""
-        logits = self.extractor("classes")(pictures).logits
+    def predict(self, images: Images) -> Labels:
+        """The most probable class of each image."""
+        logits = self.extractor("classes")(images).logits
         assert logits is not None
         return logits.argmax(axis=1)
 
-    def accuracy(self, pictures: Pictures, labels: Labels) -> float:
-        """The share of pictures whose class it names."""
-        return float(np.mean(self.predict(pictures) == labels))
+    def accuracy(self, images: Images, labels: Labels) -> float:
+        """The share of images whose class it names."""
+        return float(np.mean(self.predict(images) == labels))
 
 
 def fit(
-    pictures: Pictures, labels: Labels, num_classes: int, *, updates: int = 2500, seed: int = 0
+    images: Images, labels: Labels, num_classes: int, *, updates: int = 2500, seed: int = 0
 ) -> Trained:
     """Trains a classifier: Adam with weight decay and a cosine schedule from 2e-3, batches of 128,
-    pictures shifted at random by up to a sixteenth of their side (at least a pixel). The same
+    images shifted at random by up to a sixteenth of their side (at least a pixel). The same
     arguments give the same classifier.
     """
-    batch_size = min(_BATCH, len(pictures))
+    batch_size = min(_BATCH, len(images))
     network = Classifier(num_classes)
     tx = optax.adamw(optax.cosine_decay_schedule(2e-3, updates), weight_decay=1e-2)
     key = jax.random.key(seed)
-    params = network.init(key, jnp.zeros((1, *pictures.shape[1:]), jnp.float32))["params"]
-    order = Order(seed, len(pictures), batch_size)
-    side = pictures.shape[1]
+    params = network.init(key, jnp.zeros((1, *images.shape[1:]), jnp.float32))["params"]
+    order = Order(seed, len(images), batch_size)
+    side = images.shape[1]
 
     def loss(params: PyTree, x: Array, label: Array) -> Float[Array, ""]:
         _, logits = network.apply({"params": params}, x)
@@ -95,7 +97,7 @@ def fit(
         return lax.scan(update, (params, opt_state), jnp.arange(len(indices)))[0]
 
     compiled = CompiledFast(jax.jit(program))
-    data: Any = (jnp.asarray(pictures), jnp.asarray(labels, jnp.int32))
+    data: Any = (jnp.asarray(images), jnp.asarray(labels, jnp.int32))
     opt_state = tx.init(params)
     for start in range(0, updates, _CALL):
         indices = np.stack([order.batch(start + i) for i in range(_CALL)])
@@ -108,11 +110,12 @@ def for_source(source: Source) -> tuple[Trained, float]:
     trained on first use, and kept in the user's cache.
 
     Raises:
-        InputError: the data have no labels, or are no pictures.
+        InputError: the data have no labels, or are no images.
     """
     description = source.description
-    if description.num_classes is None or len(description.shape) != 3:
-        raise InputError("a classifier needs pictures with labels")
+    if needs := _needs(description):
+        raise InputError(f"a classifier needs {needs}")
+    assert description.num_classes is not None
     kept = stored(description.fingerprint)
     if kept is None:
         training, test = hold_out(source, tested(source))
@@ -128,7 +131,7 @@ def tested(source: Source) -> int:
     return min(source.description.examples // 5, 10_000)
 
 
-def _whole(source: Source) -> tuple[Pictures, Labels]:
+def _whole(source: Source) -> tuple[Images, Labels]:
     read = [source.read(i) for i in range(source.description.examples)]
     return np.stack([x for x, _ in read]), np.array([label for _, label in read], np.int32)
 
@@ -157,3 +160,31 @@ def store(fingerprint: str, trained: Trained, accuracy: float) -> None:
 
 def _key(fingerprint: str) -> str:
     return f"classifier-{_VERSION}-{fingerprint}"
+
+
+def _needs(data: Description) -> str:
+    met = len(data.shape) == 3 and data.num_classes is not None
+    return "" if met else "images with labels"
+
+
+def _make(request: Request) -> Extractor:
+    if request.dataset == "stacked_mnist":
+        trained, _ = for_source(red_digits(request.source))
+        return by_channel(trained.extractor("stacked-mnist-cnn"))
+    trained, _ = for_source(request.source)
+    return trained.extractor(f"{_short(request.dataset)}-cnn")
+
+
+def _short(dataset: str) -> str:
+    """`mnist` of `tfds:mnist`, `faces` of `folder:data/faces`."""
+    return dataset.rpartition(":")[2].rstrip("/").rpartition("/")[2].removesuffix(".npz")
+
+
+CLASSIFIER = Kind(
+    "classifier",
+    "a small network trained on these data, which need labels",
+    _make,
+    logits="classes",
+    needs=_needs,
+    place=20,
+)

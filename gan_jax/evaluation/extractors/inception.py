@@ -1,23 +1,16 @@
 """Inception-v3, the extractor that published scores use, with its standard weights.
 
 They are those of TensorFlow's graph `inception-2015-12-05`, as pytorch-fid publishes them: in a
-file of PyTorch's, which is read here without PyTorch and kept in the user's cache in the form that
-Flax takes.
-
-What a pickle names it can call, so a file of weights may name nothing but what tensors are made of.
+file of PyTorch's, which is read without PyTorch (see `gan_jax.evaluation.torch_weights`) and kept
+in the user's cache in the form that Flax takes.
 """
 
 import hashlib
 import http.client
-import io
-import pickle
 import re
 import sys
 import urllib.request
-import zipfile
-from collections import OrderedDict
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +20,9 @@ from jaxtyping import Array
 
 from gan_jax.data import cache
 from gan_jax.errors import InputError
-from gan_jax.metrics.extractors import Extractor, digest
+from gan_jax.evaluation import torch_weights
+from gan_jax.evaluation.extractors.base import Extractor, digest
+from gan_jax.evaluation.extractors.kinds import Kind, Request
 from gan_jax.networks.inception import SIDE, InceptionV3
 
 URL = (
@@ -45,7 +40,7 @@ def load(path: str | Path | None = None) -> Extractor:
     A file whose name ends in a hyphen and at least eight hexadecimal digits is taken for one that
     was named by PyTorch's convention: its SHA-256 must begin with them.
 
-    The extractor takes pictures of 1 or 3 channels and any size. As in pytorch-fid they are brought
+    The extractor takes images of 1 or 3 channels and any size. As in pytorch-fid they are brought
     to 299×299 by bilinear interpolation without a low-pass filter, so that large ones alias.
 
     Raises:
@@ -55,25 +50,27 @@ def load(path: str | Path | None = None) -> Extractor:
     variables = jax.tree.map(jnp.asarray, _variables(path))
     # A pytree, so that it can be handed to a compiled function with its weights as arguments.
     apply = jax.tree_util.Partial(_apply, variables)
-    # 32 pictures take 2 GB of memory, 256 would take ten.
-    return Extractor("inception-v3", apply, batch_size=32, version=digest(variables))
+    # 32 images take 2 GB of memory, 256 would take ten.
+    return Extractor(
+        "inception-v3", apply, batch_size=32, version=digest(variables), logits="other"
+    )
 
 
-def _apply(variables: dict, pictures: Array) -> tuple[Array, Array]:
-    return InceptionV3().apply(variables, prepare(pictures))
+def _apply(variables: dict, images: Array) -> tuple[Array, Array]:
+    return InceptionV3().apply(variables, prepare(images))
 
 
-def prepare(pictures: Array) -> Array:
-    """Pictures [b, h, w, 1 or 3] from 0 to 255, as the network takes them: float32
+def prepare(images: Array) -> Array:
+    """Images [b, h, w, 1 or 3] from 0 to 255, as the network takes them: float32
     [b, 299, 299, 3] from −1 to 1.
 
     Raises:
-        InputError: pictures of another number of channels.
+        InputError: images of another number of channels.
     """
-    n, _, _, channels = pictures.shape
+    n, _, _, channels = images.shape
     if channels not in (1, 3):
-        raise InputError(f"Inception-v3 takes pictures of 1 or 3 channels, not {channels}")
-    x = pictures.astype(jnp.float32) / 255
+        raise InputError(f"Inception-v3 takes images of 1 or 3 channels, not {channels}")
+    x = images.astype(jnp.float32) / 255
     x = jax.image.resize(x, (n, SIDE, SIDE, channels), "linear", antialias=False)
     return jnp.broadcast_to(2 * x - 1, (n, SIDE, SIDE, 3))
 
@@ -101,7 +98,7 @@ def _variables(path: str | Path | None) -> dict:
     if stored := _stored(digest):
         return stored
     try:
-        weights = _read(data)
+        weights = torch_weights.read(data)
     except Exception as error:  # a pickle can fail in any way
         raise InputError(f"{source} is not a file of PyTorch weights: {error}") from error
     variables = _converted(weights, source)
@@ -169,69 +166,14 @@ def _converted(weights: dict[str, np.ndarray], source: str) -> dict:
     return variables
 
 
-# Files of PyTorch's: a pickled dictionary of tensors, and apart from it the storages, flat arrays
-# of which the tensors are views. Since version 1.6 (2020) these are files of a zip archive; before
-# that, and to judge by its size in the published file too, they come one after the other.
+def _make(request: Request) -> Extractor:
+    return load(request.weights)
 
 
-class _Storage(NamedTuple):
-    dtype: str
-    key: str
-
-
-class _Tensor(NamedTuple):
-    storage: _Storage
-    offset: int
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-
-
-_NAMES = {
-    "collections.OrderedDict": OrderedDict,
-    "torch._utils._rebuild_tensor_v2": lambda *arguments: _Tensor(*arguments[:4]),
-    "torch.DoubleStorage": "<f8",
-    "torch.FloatStorage": "<f4",
-    "torch.HalfStorage": "<f2",
-    "torch.IntStorage": "<i4",
-    "torch.LongStorage": "<i8",
-}
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module, name):
-        try:
-            return _NAMES[f"{module}.{name}"]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
-
-    def persistent_load(self, pid):
-        _, dtype, key, *_ = pid
-        return _Storage(dtype, key)
-
-
-def _read(data: bytes) -> dict[str, np.ndarray]:
-    """The tensors in a file of PyTorch's, by name."""
-    if data.startswith(b"PK"):
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            (index,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
-            tensors = _Unpickler(archive.open(index)).load()
-            keys = {tensor.storage.key for tensor in tensors.values()}
-            storages = {key: archive.read(f"{index[:-4]}/{key}") for key in keys}
-    else:
-        file = io.BytesIO(data)
-        for _ in ("magic number", "version", "sizes of integers"):
-            _Unpickler(file).load()
-        tensors = _Unpickler(file).load()
-        dtypes = dict(reversed(tensor.storage) for tensor in tensors.values())
-        storages = {}
-        for key in _Unpickler(file).load():
-            length = int.from_bytes(file.read(8), "little")
-            storages[key] = file.read(length * np.dtype(dtypes[key]).itemsize)
-    return {name: _view(tensor, storages[tensor.storage.key]) for name, tensor in tensors.items()}
-
-
-def _view(tensor: _Tensor, storage: bytes) -> np.ndarray:
-    """A tensor as an array; NumPy checks that it lies within its storage."""
-    dtype = np.dtype(tensor.storage.dtype)
-    strides = [stride * dtype.itemsize for stride in tensor.stride]
-    return np.ndarray(tensor.shape, dtype, storage, tensor.offset * dtype.itemsize, strides)
+INCEPTION = Kind(
+    "inception",
+    "published weights, 91 MiB, downloaded on first use",
+    _make,
+    logits="other",
+    place=30,
+)

@@ -1,41 +1,18 @@
 """Is this run healthy, and if not, what is wrong with it?
 
-`diagnose` looks at the signals of all checks so far (see `gan_jax.signals`) and names one state:
-
-- `healthy`: none of what follows.
-- `converged`: the discriminator is near chance, and quality is good and stable.
-- `d_overpowers`: the discriminator is near perfect, and the generator does not catch up: its
-  gradient vanishes, or its samples stay as far from real examples as they were.
-- `g_overpowers`: the discriminator rates generated examples above real ones, or cannot tell apart
-  what is far apart.
-- `mode_collapse`: samples are near copies of each other, or leave out part of the data.
-- `junk_feedback`: the discriminator is at chance while quality falls: the generator follows noise.
-- `d_overfits`: the discriminator tells the examples it trained on from others that are as real.
-- `oscillating`: what the generator makes changes altogether from check to check, without getting
-  nearer to the data.
-- `diverged`: numbers are not finite, or grow out of all proportion.
+`diagnose` looks at the signals of all checks so far (see `gan_jax.health.signals`) and names one
+state. All of them are in `KNOWN`, at the end of this file: what each means, how it is told, what to
+do about it and how it looks in a report. Nothing else has a list of them.
 
 The thresholds were chosen on one half of the runs of `benchmarks.diagnosis`, of 50 checks each, and
 measured on the other.
 """
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-
-STATES = (
-    "healthy",
-    "converged",
-    "d_overpowers",
-    "g_overpowers",
-    "mode_collapse",
-    "junk_feedback",
-    "d_overfits",
-    "oscillating",
-    "diverged",
-)
-GOOD = ("healthy", "converged")
 
 WINDOW = 5  # checks
 _LEARNING = 8  # checks, before which a generator may look untrained
@@ -67,6 +44,25 @@ _PROGRESS = 0.85  # distance, over what it was
 History = Sequence[Mapping[str, float]]
 
 
+@dataclasses.dataclass(frozen=True)
+class State:
+    """A state that a run can be in."""
+
+    name: str
+    title: str
+    """What people call it."""
+    meaning: str
+    find: "Callable[[Recent], str]"
+    """The evidence for it in these checks; empty if there is none."""
+    color: str
+    """In reports: of Paul Tol's muted scheme, made to be told apart by the color-blind."""
+    suggestion: str = ""
+    """What to do about it; empty if there is nothing to do."""
+    good: bool = False
+    sudden: bool = False
+    """One check is enough to tell; for others it takes some, and two in a row that agree."""
+
+
 class Diagnosis(NamedTuple):
     """The state of a run, why, and what to do about it."""
 
@@ -81,58 +77,35 @@ class Diagnosis(NamedTuple):
 
     @property
     def failing(self) -> bool:
-        return self.state not in GOOD
+        known = get(self.state)
+        return known is None or not known.good
 
 
-_SUGGESTIONS = {
-    "healthy": "",
-    "converged": (
-        "If the scores stand still too, stop or lower the learning rates; take the best checkpoint."
-    ),
-    "d_overpowers": (
-        "Lower the discriminator's learning rate or its steps, add a penalty (objective.r1), or "
-        "use a loss that does not saturate."
-    ),
-    "g_overpowers": (
-        "Give the discriminator more width, a higher learning rate, or more steps "
-        "(alternation.d_steps); check that it trains at all."
-    ),
-    "mode_collapse": (
-        "Use relativistic_pairing with r1 and r2, or raise their weights; give the generator a "
-        "lower learning rate, or more latent dimensions."
-    ),
-    "junk_feedback": "Stop and take the best checkpoint: what follows it is training on noise.",
-    "d_overfits": (
-        "Get more data, augment them (augmentation.kind, data.flip) or begin with a run on others "
-        "(--init-from), raise r1, or make the discriminator smaller; take the best checkpoint."
-    ),
-    "oscillating": (
-        "Lower both learning rates or their momentum (b1=0), and add r1 and r2: penalties damp the "
-        "swings."
-    ),
-    "diverged": "Lower the learning rates; a Wasserstein critic needs wgan_gp or clip_weights.",
-}
+def get(name: str) -> State | None:
+    """The state of this name, if it is known."""
+    return next((state for state in KNOWN if state.name == name), None)
 
 
 def diagnose(history: History) -> Diagnosis:
     """The state after the last of these checks, each with its `iteration` and signals.
 
     The first checks are too early to tell anything but divergence. Signals that a check lacks
-    (there are no held-out examples, or the game has no such number) are evidence of nothing.
+    (there are no held-out examples, or this training has no such number) are evidence of nothing.
     """
-    found = [_state(_Recent(history[: len(history) - back])) for back in range(_CONFIRMING)]
-    if found[0][0] in ("diverged", *GOOD):
-        state, evidence = found[0]
-    elif any(state in GOOD for state, _ in found):
-        state, evidence = "healthy", _standing(_Recent(history))
-    else:
-        # Signs of different failures come together; what causes the others comes first.
-        state, evidence = min(found, key=lambda pair: _ORDER.index(pair[0]))
-    return Diagnosis(state, evidence, _SUGGESTIONS[state])
+    found = [_find(Recent(history[: len(history) - back])) for back in range(_CONFIRMING)]
+    state, evidence = found[0]
+    if not (state.sudden or state.good):
+        if any(other.good for other, _ in found):
+            state, evidence = _HEALTHY, _standing(Recent(history))
+        else:
+            # Signs of different failures come together; what causes the others comes first.
+            order = [known.name for known in KNOWN]
+            state, evidence = min(found, key=lambda pair: order.index(pair[0].name))
+    return Diagnosis(state.name, evidence, state.suggestion)
 
 
-class _Recent:
-    """Medians over the last checks, and what came before."""
+class Recent:
+    """The checks so far: medians over the last ones, and what came before."""
 
     def __init__(self, history: History):
         self.history = history
@@ -155,15 +128,15 @@ class _Recent:
         return np.array([np.median(values[max(0, i - 2) : i + 1]) for i in range(len(values))])
 
 
-def _state(r: _Recent) -> tuple[str, str]:
-    """The first of the findings that the signals show."""
-    for state, finding in _FINDINGS:
-        if len(r) >= (1 if state == "diverged" else WINDOW) and (evidence := finding(r)):
+def _find(r: Recent) -> tuple[State, str]:
+    """The first state that the signals show, and the evidence for it."""
+    for state in KNOWN:
+        if len(r) >= (1 if state.sudden else WINDOW) and (evidence := state.find(r)):
             return state, evidence
-    return "healthy", _standing(r)
+    return _HEALTHY, _standing(r)
 
 
-def _standing(r: _Recent) -> str:
+def _standing(r: Recent) -> str:
     if len(r) < WINDOW:
         return "It is too early to tell."
     return (
@@ -172,7 +145,7 @@ def _standing(r: _Recent) -> str:
     )
 
 
-def _diverged(r: _Recent) -> str:
+def _diverged(r: Recent) -> str:
     last = r.history[-1]
     bad = [name for name, value in last.items() if not np.isfinite(value)]
     if bad:
@@ -186,7 +159,7 @@ def _diverged(r: _Recent) -> str:
     return ""
 
 
-def _d_overfits(r: _Recent) -> str:
+def _d_overfits(r: Recent) -> str:
     if r.now("recognition", 3) > _RECOGNIZED:
         return (
             f"The discriminator rates a real example that it trained on above one it did not in "
@@ -195,7 +168,7 @@ def _d_overfits(r: _Recent) -> str:
     return ""
 
 
-def _d_overpowers(r: _Recent) -> str:
+def _d_overpowers(r: Recent) -> str:
     if not r.now("auc") > _PERFECT or _nearing(r):
         return ""
     certain = f"The discriminator is right about {r.now('auc'):.1%} of pairs"
@@ -211,7 +184,7 @@ def _d_overpowers(r: _Recent) -> str:
     return ""
 
 
-def _silent(r: _Recent) -> str:
+def _silent(r: Recent) -> str:
     says_nothing = r.now("feedback") < _SILENT * r.now("distance")
     worst = np.min(r.all("auc")[-WINDOW:])
     if worst < _CHANCE and r.now("distance") > _FAR and says_nothing:
@@ -222,7 +195,7 @@ def _silent(r: _Recent) -> str:
     return ""
 
 
-def _fooled(r: _Recent) -> str:
+def _fooled(r: Recent) -> str:
     if r.now("auc") < _FOOLED and not _nearing(r):
         return (
             f"The discriminator rates generated examples above real ones in "
@@ -231,11 +204,11 @@ def _fooled(r: _Recent) -> str:
     return ""
 
 
-def _mode_collapse(r: _Recent) -> str:
+def _mode_collapse(r: Recent) -> str:
     return "" if _nearing(r) or len(r) < _LEARNING else _collapsed(r)
 
 
-def _collapsed(r: _Recent) -> str:
+def _collapsed(r: Recent) -> str:
     if r.now("duplicates") > _COPIES:
         return f"{r.now('duplicates'):.0%} of samples are near copies of others."
     if r.now("diversity") < _NARROW:
@@ -245,7 +218,7 @@ def _collapsed(r: _Recent) -> str:
     return ""
 
 
-def _junk_feedback(r: _Recent) -> str:
+def _junk_feedback(r: Recent) -> str:
     best = np.nanmin(r.smooth("distance"))
     now = r.now("distance", 3)
     at_chance = r.now("auc", 2) > _FOOLED and r.now("auc") < _CHANCE
@@ -257,7 +230,7 @@ def _junk_feedback(r: _Recent) -> str:
     return ""
 
 
-def _oscillating(r: _Recent) -> str:
+def _oscillating(r: Recent) -> str:
     judged, movement = r.all("auc")[-WINDOW - 1 :], r.now("movement")
     swing = np.median(np.abs(np.diff(judged)))
     low, high = np.min(judged), np.max(judged)
@@ -274,7 +247,7 @@ def _oscillating(r: _Recent) -> str:
     return ""
 
 
-def _converged(r: _Recent) -> str:
+def _converged(r: Recent) -> str:
     half = _SETTLED // 2
     if len(r) < _SETTLED or not abs(r.now("auc", half) - 0.5) < _CHANCE - 0.5:
         return ""
@@ -288,22 +261,104 @@ def _converged(r: _Recent) -> str:
     return ""
 
 
-def _nearing(r: _Recent) -> bool:
+def _nearing(r: Recent) -> bool:
     """Whether samples get nearer to real examples."""
     distance = r.smooth("distance")
     return bool(distance[-1] < _PROGRESS * distance[-WINDOW])
 
 
-# What makes others meaningless, or brings them about, comes first.
-_FINDINGS = (
-    ("diverged", _diverged),
-    ("d_overfits", _d_overfits),
-    ("g_overpowers", _silent),
-    ("oscillating", _oscillating),
-    ("d_overpowers", _d_overpowers),
-    ("junk_feedback", _junk_feedback),
-    ("g_overpowers", _fooled),
-    ("mode_collapse", _mode_collapse),
-    ("converged", _converged),
+_HEALTHY = State(
+    "healthy",
+    "healthy",
+    "None of the others.",
+    _standing,
+    "#117733",
+    good=True,
+    sudden=True,
 )
-_ORDER = [state for state, _ in _FINDINGS]
+_G_OVERPOWERS = State(
+    "g_overpowers",
+    "generator overpowers",
+    "The discriminator rates generated examples above real ones, or cannot tell apart what is far "
+    "apart.",
+    _silent,
+    "#88CCEE",
+    "Give the discriminator more width, a higher learning rate, or more steps "
+    "(alternation.d_steps); check that it trains at all.",
+)
+
+# What makes others meaningless, or brings them about, comes first.
+KNOWN: tuple[State, ...] = (
+    State(
+        "diverged",
+        "diverged",
+        "Numbers are not finite, or grow out of all proportion.",
+        _diverged,
+        "#882255",
+        "Lower the learning rates; a Wasserstein critic needs wgan_gp or clip_weights.",
+        sudden=True,
+    ),
+    State(
+        "d_overfits",
+        "discriminator overfits",
+        "The discriminator tells the examples it trained on from others that are as real.",
+        _d_overfits,
+        "#332288",
+        "Get more data, augment them (augmentation.kind, data.flip) or begin with a run on others "
+        "(--init-from), raise r1, or make the discriminator smaller; take the best checkpoint.",
+    ),
+    _G_OVERPOWERS,
+    State(
+        "oscillating",
+        "oscillating",
+        "What the generator makes changes altogether from check to check, without getting nearer "
+        "to the data.",
+        _oscillating,
+        "#CC6677",
+        "Lower both learning rates or their momentum (b1=0), and add r1 and r2: penalties damp the "
+        "swings.",
+    ),
+    State(
+        "d_overpowers",
+        "discriminator overpowers",
+        "The discriminator is near perfect, and the generator does not catch up: its gradient "
+        "vanishes, or its samples stay as far from real examples as they were.",
+        _d_overpowers,
+        "#DDCC77",
+        "Lower the discriminator's learning rate or its steps, add a penalty (objective.r1), or "
+        "use a loss that does not saturate.",
+    ),
+    State(
+        "junk_feedback",
+        "junk feedback",
+        "The discriminator is at chance while quality falls: the generator follows noise.",
+        _junk_feedback,
+        "#999933",
+        "Stop and take the best checkpoint: what follows it is training on noise.",
+    ),
+    dataclasses.replace(_G_OVERPOWERS, find=_fooled),  # where nothing above explains it
+    State(
+        "mode_collapse",
+        "mode collapse",
+        "Samples are near copies of each other, or leave out part of the data.",
+        _mode_collapse,
+        "#AA4499",
+        "Use relativistic_pairing with r1 and r2, or raise their weights; give the generator a "
+        "lower learning rate, or more latent dimensions.",
+    ),
+    State(
+        "converged",
+        "converged",
+        "The discriminator is near chance, and quality is good and stable.",
+        _converged,
+        "#44AA99",
+        "If the scores stand still too, stop or lower the learning rates; take the best "
+        "checkpoint.",
+        good=True,
+    ),
+    _HEALTHY,
+)
+
+STATES = tuple(dict.fromkeys(state.name for state in reversed(KNOWN)))
+"""Their names, the good ones first."""
+GOOD = tuple(name for name in STATES if not Diagnosis(name, "", "").failing)

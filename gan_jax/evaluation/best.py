@@ -1,0 +1,39 @@
+"""Which checkpoint is the best so far."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from gan_jax.evaluation.metric import Score, better
+
+
+class Best(NamedTuple):
+    """The best checkpoint of a run, and its score."""
+
+    iteration: int
+    name: str
+    conventions: str
+    value: float
+
+
+def deciding(scores: Sequence[Score], name: str | None) -> Score:
+    """The score of this name, in upper or lower case; without one, the first."""
+    wanted = (name or scores[0].name).lower()
+    return next(score for score in scores if score.name.lower() == wanted)
+
+
+def improved(best: Best | None, iteration: int, score: Score) -> Best | None:
+    """The checkpoint with this score, if it is better than the best one so far, or that one's score
+    cannot be compared with it; else None. A score that is not finite is never better."""
+    than = None
+    if best is not None and (best.name, best.conventions) == (score.name, score.conventions):
+        than = best.value
+    if not better(score.name, score.value, than):
+        return None
+    return Best(iteration, score.name, score.conventions, score.value)
+
+
+def by_conventions(scores: Sequence[Score]) -> Iterator[tuple[str, dict[str, float]]]:
+    """Values by name, of scores in a row that have the same conventions."""
+    for conventions, group in itertools.groupby(scores, lambda score: score.conventions):
+        yield conventions, {score.name: score.value for score in group}

@@ -1,0 +1,33 @@
+"""The principal components of pixels as features: see `gan_jax.metrics.pixels`."""
+
+import hashlib
+
+import numpy as np
+from jaxtyping import Array, Float, Num, UInt8
+
+from gan_jax.data.sources import read_some
+from gan_jax.evaluation.extractors.base import Extractor
+from gan_jax.evaluation.extractors.kinds import Kind, Request
+from gan_jax.metrics import principal_components
+
+BASIS = 2048
+"""Real images whose principal components are features."""
+
+
+def pixels(real: UInt8[np.ndarray, "n h w c"]) -> Extractor:
+    """The principal components of these real images' pixels."""
+    components = principal_components(real)
+
+    def apply(images: Num[Array, "b h w c"]) -> tuple[Float[Array, "b d"], None]:
+        return components(images), None
+
+    version = hashlib.sha256(real.tobytes()).hexdigest()[:16]
+    return Extractor(f"pixels-pca{components.basis.shape[1]}", apply, version=version)
+
+
+def _make(request: Request) -> Extractor:
+    chosen, _ = read_some(request.source, BASIS)
+    return pixels(chosen)
+
+
+PIXELS = Kind("pixels", "principal components", _make, place=10)

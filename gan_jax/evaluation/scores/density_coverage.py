@@ -1,0 +1,19 @@
+"""Density and coverage: precision and recall that outliers disturb less."""
+
+from gan_jax.evaluation.metric import Comparison, Measurement, Metric
+from gan_jax.metrics import density_coverage
+
+
+def _measure(c: Comparison) -> Measurement:
+    real, generated = c.as_many()
+    return Measurement(density_coverage(real, generated)._asdict(), len(real), len(generated))
+
+
+DENSITY_COVERAGE = Metric(
+    "density_coverage",
+    "density and coverage by nearest neighbors",
+    ("density", "coverage"),
+    _measure,
+    higher_is_better=("density", "coverage"),
+    place=50,
+)

@@ -1,0 +1,20 @@
+"""The Fréchet distance of features: with Inception's, the FID."""
+
+from gan_jax.evaluation.metric import Comparison, Measurement, Metric
+from gan_jax.metrics import frechet_distance
+
+
+def _measure(c: Comparison) -> Measurement:
+    real = c.real.gaussian
+    distance = frechet_distance(real, c.features, warn=False)
+    return Measurement({"FID": distance}, real.count, len(c.fake))
+
+
+FID = Metric(
+    "fid",
+    "Fréchet distance",
+    ("FID",),
+    _measure,
+    default=lambda setting: setting.images,
+    place=10,
+)

@@ -1,0 +1,24 @@
+"""The Inception score, by whichever classifier."""
+
+from gan_jax.evaluation.metric import Comparison, Measurement, Metric, Setting
+from gan_jax.metrics import inception_score
+
+
+def _needs(setting: Setting) -> str:
+    return "" if setting.logits != "none" else "the extractor classifier or inception"
+
+
+def _measure(c: Comparison) -> Measurement:
+    assert c.logits is not None
+    return Measurement({"IS": inception_score(c.logits).mean}, 0, len(c.fake))
+
+
+INCEPTION_SCORE = Metric(
+    "is",
+    "Inception score",
+    ("IS",),
+    _measure,
+    higher_is_better=("IS",),
+    needs=_needs,
+    place=30,
+)

@@ -1,0 +1,18 @@
+"""How alike pairs of samples are: the less, the more diverse."""
+
+from gan_jax.evaluation.metric import Comparison, Measurement, Metric
+from gan_jax.metrics import ms_ssim_diversity
+
+
+def _measure(c: Comparison) -> Measurement:
+    return Measurement({"MS-SSIM": ms_ssim_diversity(c.fake)}, 0, len(c.fake))
+
+
+MS_SSIM = Metric(
+    "ms_ssim",
+    "structural similarity of pairs of samples",
+    ("MS-SSIM",),
+    _measure,
+    needs=lambda setting: "" if setting.images else "images",
+    place=70,
+)

@@ -1,0 +1,60 @@
+"""What is scored: how a generator's state becomes examples."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from gan_jax import sampling
+from gan_jax.state import TrainState
+
+Labels = Int[np.ndarray, " n"]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Real points from a mixture of Gaussians of one width, all equally likely."""
+
+    centers: Float[np.ndarray, "modes f"]
+    std: float
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a metric may ask of the generators of one run.
+
+    Of a task that translates images, `sample` gives translated ones, and there are no latents.
+    """
+
+    sample: Callable[[TrainState, int, Labels | None], Any]
+    """So many examples as networks make them, [n, …]: images in [−1, 1], or points. If
+    `conditional`, of these classes. The same ones from the same state every time."""
+    conditional: bool = False
+    latent_dim: int | None = None
+    """Of the normal latents that it makes examples of, if it does."""
+    generate: Callable[[TrainState, Array, Labels | None], Array] | None = None
+    """From latents [n, latent_dim] and their classes to examples, for such a one."""
+    mixture: Mixture | None = None
+    """Where the real examples come from, if they come from one."""
+
+
+def from_latents(
+    latent_dim: int, *, conditional: bool = False, mixture: Mixture | None = None
+) -> Subject:
+    """Generators of noise, by their moving average."""
+
+    def sample(g: TrainState, n: int, labels: Labels | None) -> Array:
+        classes = None if labels is None else jnp.asarray(labels)
+        return sampling.sample(g, jax.random.key(0), n, latent_dim=latent_dim, label=classes)
+
+    return Subject(
+        sample,
+        conditional=conditional,
+        latent_dim=latent_dim,
+        generate=sampling.generate,
+        mixture=mixture,
+    )

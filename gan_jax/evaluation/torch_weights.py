@@ -1,0 +1,79 @@
+"""Files of PyTorch's weights, read without PyTorch and without trusting them.
+
+They hold a pickled dictionary of tensors, and apart from it the storages, flat arrays of which the
+tensors are views. Since version 1.6 (2020) these are files of a zip archive; before that, and to
+judge by its size in the published file of Inception too, they come one after the other.
+
+What a pickle names it can call, so such a file may name nothing but what tensors are made of.
+"""
+
+import io
+import pickle
+import zipfile
+from collections import OrderedDict
+from typing import NamedTuple
+
+import numpy as np
+
+
+class _Storage(NamedTuple):
+    dtype: str
+    key: str
+
+
+class _Tensor(NamedTuple):
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+_NAMES = {
+    "collections.OrderedDict": OrderedDict,
+    "torch._utils._rebuild_tensor_v2": lambda *arguments: _Tensor(*arguments[:4]),
+    "torch.DoubleStorage": "<f8",
+    "torch.FloatStorage": "<f4",
+    "torch.HalfStorage": "<f2",
+    "torch.IntStorage": "<i4",
+    "torch.LongStorage": "<i8",
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module, name):
+        try:
+            return _NAMES[f"{module}.{name}"]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
+
+    def persistent_load(self, pid):
+        _, dtype, key, *_ = pid
+        return _Storage(dtype, key)
+
+
+def read(data: bytes) -> dict[str, np.ndarray]:
+    """The tensors in a file of PyTorch's, by name."""
+    if data.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            (index,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+            tensors = _Unpickler(archive.open(index)).load()
+            keys = {tensor.storage.key for tensor in tensors.values()}
+            storages = {key: archive.read(f"{index[:-4]}/{key}") for key in keys}
+    else:
+        file = io.BytesIO(data)
+        for _ in ("magic number", "version", "sizes of integers"):
+            _Unpickler(file).load()
+        tensors = _Unpickler(file).load()
+        dtypes = dict(reversed(tensor.storage) for tensor in tensors.values())
+        storages = {}
+        for key in _Unpickler(file).load():
+            length = int.from_bytes(file.read(8), "little")
+            storages[key] = file.read(length * np.dtype(dtypes[key]).itemsize)
+    return {name: _view(tensor, storages[tensor.storage.key]) for name, tensor in tensors.items()}
+
+
+def _view(tensor: _Tensor, storage: bytes) -> np.ndarray:
+    """A tensor as an array; NumPy checks that it lies within its storage."""
+    dtype = np.dtype(tensor.storage.dtype)
+    strides = [stride * dtype.itemsize for stride in tensor.stride]
+    return np.ndarray(tensor.shape, dtype, storage, tensor.offset * dtype.itemsize, strides)
