@@ -50,5 +50,6 @@ def _read(source: Source, labels: bool) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _as_networks_see(real: np.ndarray) -> np.ndarray:
-    batches = prepare({"real": jnp.asarray(real)}, None, flip=False, axis_name=None)
+    unused = jax.random.key(0)
+    batches = prepare({"real": jnp.asarray(real)}, unused, flip=False, axis_name=None)
     return np.asarray(batches["real"])

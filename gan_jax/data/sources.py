@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -43,6 +43,7 @@ class Description:
     """Changes when the examples do."""
 
 
+@runtime_checkable
 class Source(Protocol):
     """Examples by index: uint8 pictures [h, w, c] or float32 points [features], with a label."""
 

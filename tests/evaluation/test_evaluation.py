@@ -122,19 +122,19 @@ def test_every_metric_of_a_conditional_model(generator, digits, trained, monkeyp
     assert scores["CAS"].value > 0.97  # of the classifier that stands in here
 
 
-def test_real_images_as_samples_score_perfectly(digits):
+def test_real_images_as_samples_score_perfectly(generator, digits):
     real = digits.real[:500] / 127.5 - 1
     metrics = ("fid", "density_coverage", "kid")
-    every = evaluate(None, digits, metrics, sample=lambda *_: real)
+    every = evaluate(generator, digits, metrics, sample=lambda *_: real)
     assert every["FID"].value < 0.2
     assert abs(every["KID"].value) < 0.05
     assert every["coverage"].value > 0.9
 
 
-def test_modes_of_a_mixture():
+def test_modes_of_a_mixture(generator):
     source = load(RING.data)
     half = source.real[source.label < 4][:300]
-    scores = evaluate(None, source, (), config=RING, sample=lambda *_: half, samples=300)
+    scores = evaluate(generator, source, (), config=RING, sample=lambda *_: half, samples=300)
     assert scores["modes"].value == 4
     assert scores["high quality"].value > 0.97
     assert scores["KL(fake‖real)"].value == pytest.approx(np.log(2), abs=0.02)
@@ -191,7 +191,7 @@ def test_the_classifier_knows_99_percent_of_mnist(tfds_dir):
     assert network.accuracy(test.real, test.label) > 0.99
 
 
-def test_stacks_are_classified_channel_by_channel(monkeypatch, digits):
+def test_stacks_are_classified_channel_by_channel(generator, monkeypatch, digits):
     """A classifier that reads the class off a corner; stacks that spell 0 to 999."""
 
     def apply(images):
@@ -217,7 +217,7 @@ def test_stacks_are_classified_channel_by_channel(monkeypatch, digits):
     np.testing.assert_array_equal(features, corners)
     config = dataclasses.replace(DIGITS, data=data, objective=Objective(latent_dim=8))
     scores = evaluate(
-        None,
+        generator,
         stacks,
         ("modes",),
         config=config,
@@ -244,7 +244,7 @@ TOY = Metric(
 """
 
 
-def test_a_metric_is_added_in_one_file(digits, tmp_path, monkeypatch):
+def test_a_metric_is_added_in_one_file(generator, digits, tmp_path, monkeypatch):
     (tmp_path / "brightness.py").write_text(TOY)
     path = [*scores_package.__path__, str(tmp_path)]
     monkeypatch.setattr(scores_package, "__path__", path)
@@ -253,7 +253,7 @@ def test_a_metric_is_added_in_one_file(digits, tmp_path, monkeypatch):
     assert metric.higher_is_better("brightness")
     assert not metric.higher_is_better("darkness")
     white = np.ones((300, 8, 8, 1), np.float32)
-    found = evaluate(None, digits, ("brightness",), sample=lambda *_: white)
+    found = evaluate(generator, digits, ("brightness",), sample=lambda *_: white)
     assert found["brightness"] == ("brightness", 255.0, "pixels-pca64, train, 7", True)
     assert found["darkness"] == ("darkness", -255.0, "pixels-pca64, train, 7", False)
     dataclasses.replace(DIGITS, evaluation=Evaluation(metrics=("brightness",))).validate()
@@ -277,12 +277,12 @@ def test_an_extractor_is_added_in_one_file(digits, tmp_path, monkeypatch):
         make_extractor("eye", digits, dataset="digits")
 
 
-def test_generators_without_latents_are_scored_too(digits):
+def test_generators_without_latents_are_scored_too(generator, digits):
     """Such as those that translate images."""
     translated = digits.real[:300] / np.float32(127.5) - 1
     subject = Subject(lambda g, n, labels: translated)
     extractor = pixels.pixels(digits.real)
-    found = Evaluator(subject, digits, extractor=extractor, samples=300)(None)
+    found = Evaluator(subject, digits, extractor=extractor, samples=300)(generator)
     assert [score.name for score in found] == ["FID", "precision", "recall"]
     with pytest.raises(InputError, match="ppl needs a generator that makes examples of latents"):
         Evaluator(subject, digits, ("ppl",), extractor=extractor)

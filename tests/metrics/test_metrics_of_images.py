@@ -105,6 +105,7 @@ def test_ms_ssim_of_a_image_and_its_negative_is_zero(rng):
         (np.zeros((1, 8, 8, 1)), np.full((1, 8, 8, 1), np.nan), r"\[0, 255\]"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_ms_ssim_refuses_what_are_no_images(a, b, match):
     with pytest.raises(ValueError, match=match):
         metrics.ms_ssim(a, b)
@@ -247,6 +248,7 @@ def test_classification_accuracy_trains_on_fake_and_tests_on_real():
     assert score == 0.5
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_classification_accuracy_refuses_labels_that_do_not_fit():
     x, y = np.zeros((4, 1)), np.zeros(4, int)
     score = metrics.classification_accuracy_score
