@@ -2,11 +2,13 @@
 
 import functools
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import struct
 from jaxtyping import Array, Int, Key, PyTree
@@ -68,6 +70,16 @@ class TrainState(struct.PyTreeNode):
             tx=tx,
         )
 
+    def __repr__(self) -> str:
+        """One line, whatever the networks."""
+        sizes = [math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(self.params)]
+        beside = [*self.collections, *(() if self.ema_params is None else ("ema_params",))]
+        step = self.step if np.ndim(self.step) == 0 else f"{list(np.shape(self.step))}"
+        return (
+            f"TrainState(step={step}, params: {sum(sizes):,} in {len(sizes)} arrays"
+            f"{''.join(f', {name}' for name in beside)})"
+        )
+
     def apply(
         self,
         params: PyTree,
@@ -105,18 +117,16 @@ class TrainState(struct.PyTreeNode):
 
 @functools.cache
 def _takes(apply_fn: Callable[..., Any], name: str) -> bool:
-    """Whether a network takes this keyword. Linen's `apply` takes every one and hands it to the
+    """Whether a network takes this keyword. A module's `apply` takes every one and hands it to the
     module's `__call__`, which is where to look."""
-    while not hasattr(apply_fn, "__self__"):
-        inside = getattr(apply_fn, "func", None) or getattr(apply_fn, "__wrapped__", None)
-        if inside is None:
-            break
-        apply_fn = inside  # of a partial, or of a jitted function
-    module = getattr(apply_fn, "__self__", None)
-    is_network = hasattr(module, "apply") and callable(module)
-    signature = inspect.signature(type(module).__call__ if is_network else apply_fn)
-    kinds = {p.kind for p in signature.parameters.values()}
-    return name in signature.parameters or inspect.Parameter.VAR_KEYWORD in kinds
+    while isinstance(apply_fn, functools.partial):
+        apply_fn = apply_fn.func
+    apply_fn = inspect.unwrap(apply_fn)  # of a jitted function
+    if inspect.ismethod(apply_fn) and apply_fn.__name__ == "apply":
+        apply_fn = type(apply_fn.__self__).__call__
+    parameters = inspect.signature(apply_fn).parameters
+    kinds = {p.kind for p in parameters.values()}
+    return name in parameters or inspect.Parameter.VAR_KEYWORD in kinds
 
 
 def create_train_states(

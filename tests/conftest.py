@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jaxtyping
 import pytest
 from jaxtyping import install_import_hook
 
@@ -28,13 +29,21 @@ for _flag in ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitte
 # Annotated shapes are checked on every call of the pure half.
 install_import_hook(
     [
+        "gan_jax.checks",
+        "gan_jax.evaluation",
+        "gan_jax.figures",
+        "gan_jax.health",
         "gan_jax.losses",
+        "gan_jax.metrics",
+        "gan_jax.monitor",
         "gan_jax.networks.layers",
         "gan_jax.regularizers",
+        "gan_jax.report",
         "gan_jax.sampling",
+        "gan_jax.scorekeeper",
         "gan_jax.steps",
     ],
-    "beartype.beartype",
+    "typechecked.typechecked",
 )
 
 
@@ -45,6 +54,12 @@ def tfds_dir() -> Path:
     if directory is None or not (Path(directory) / "mnist").is_dir():
         pytest.skip("TFDS_DATA_DIR names no folder with prepared datasets (mnist, cifar10)")
     return Path(directory)
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """Annotations are not checked: for what a function says of arguments that violate them."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture(autouse=True)

@@ -172,7 +172,7 @@ def test_settings(assert_refused, flags, says):
         (["--evaluation.best", "fit"], ["'fit'", "FID"]),
         (
             ["--data.source", "ring", *MLP, "--evaluation.extractor", "classifier"],
-            ["pictures with labels", "--evaluation.extractor pixels"],
+            ["images with labels", "--evaluation.extractor pixels"],
         ),
         (["--init-from", "nowhere"], ["nowhere", "holds no run"]),
     ],

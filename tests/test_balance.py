@@ -1,7 +1,7 @@
 """The pace of the two players."""
 
 from gan_jax.balance import pace
-from gan_jax.program import Pace
+from gan_jax.steps import Pace
 
 
 def after(*judged, name="auc_held_out"):

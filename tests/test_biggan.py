@@ -14,7 +14,7 @@ from gan_jax import losses
 from gan_jax.networks import biggan
 from gan_jax.networks.attention import SelfAttention
 from gan_jax.networks.normalization import ConditionalBatchNorm
-from gan_jax.orthogonal import orthogonal_penalty, orthogonal_regularization
+from gan_jax.transforms import orthogonal_penalty, orthogonal_regularization
 
 KEY = jax.random.key(0)
 Z = 10

@@ -9,7 +9,7 @@ import pytest
 import gan_jax
 from gan_jax import commands
 from gan_jax.config import Config, Data, Evaluation, Network, Objective
-from gan_jax.metrics import classifier
+from gan_jax.evaluation.extractors import classifier
 from gan_jax.runs import Run
 
 

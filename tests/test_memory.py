@@ -19,8 +19,16 @@ import gan_jax
 from gan_jax import losses, networks
 from gan_jax.augment import ADA, AdaptiveProbability, DiffAugment, InstanceNoise
 from gan_jax.losses import class_loss
-from gan_jax.regularizers import R1, BalancedConsistency, Lazy, LeCam, WassersteinGP, lazy_adam
+from gan_jax.critic import Critic
+from gan_jax.objectives import (
+    AdaptiveAugmentation,
+    AuxiliaryClassifier,
+    PathLengthRegularization,
+    Unrolled,
+)
+from gan_jax.regularizers import R1, BalancedConsistency, Lazy, LeCam, WassersteinGP
 from gan_jax.state import OBJECTIVE
+from gan_jax.transforms import lazy_adam
 
 KEY = jax.random.key(0)
 MLP = networks.mlp.Generator(width=8, depth=1)
@@ -72,15 +80,12 @@ def test_consistency_by_hand():
 
 
 def test_lazy_penalties_come_every_so_often():
-    class Critic:
-        def __init__(self, step):
-            self.step = jnp.int32(step)
-
-        def __call__(self, x):
-            return 3 * x[:, 0]
+    def triple(x):
+        return 3 * x[:, 0]
 
     real = jnp.ones((4, 2))
-    values = [Lazy(R1(2.0), 4)(Critic(step), real, real, KEY) for step in range(6)]
+    critics = [Critic.of(triple, real, real, step=jnp.int32(step)) for step in range(6)]
+    values = [Lazy(R1(2.0), 4)(critic, real, real, KEY) for critic in critics]
     np.testing.assert_allclose(values, [36, 0, 0, 0, 36, 0])
 
 
@@ -116,7 +121,9 @@ def test_memory_travels_with_the_state():
 
 def test_adaptive_probability_follows_the_signs():
     """A critic that is sure of all real pictures raises it by the images of every 4 batches."""
-    game = objective(augmentation=ADA(categories=("color",)), adaptive=AdaptiveProbability(0.6, 64))
+    game = AdaptiveAugmentation(
+        objective(augmentation=ADA(categories=("color",))), AdaptiveProbability(0.6, 64)
+    )
 
     class Sure(nn.Module):
         @nn.compact
@@ -147,32 +154,22 @@ def test_packs_count_with_all_their_examples():
 
 
 def test_an_adaptive_probability_needs_one_to_set():
-    game = objective(augmentation=InstanceNoise(std=0.3), adaptive=AdaptiveProbability())
-    d, g = players(game)
-    with pytest.raises(ValueError, match="augmentation that has one"):
-        gan_jax.d_step(d, g, points(), KEY, objective=game)
+    for augmentation in (InstanceNoise(std=0.3), None):
+        with pytest.raises(ValueError, match="augmentation that has one"):
+            AdaptiveAugmentation(objective(augmentation=augmentation), AdaptiveProbability())
 
 
 def test_adaptive_augmentation_needs_a_level():
-    game = objective(
-        loss=losses.relativistic_pairing, augmentation=ADA(), adaptive=AdaptiveProbability()
-    )
-    generator = networks.dcgan.Generator(resolution=16, channels=1, width=2)
-    d, g = players(
-        game,
-        pictures(),
-        generator=generator,
-        discriminator=networks.dcgan.Discriminator(resolution=16, width=2),
-    )
+    game = objective(loss=losses.relativistic_pairing, augmentation=ADA())
     with pytest.raises(ValueError, match="schedule its probability"):
-        gan_jax.d_step(d, g, pictures(), KEY, objective=game)
+        AdaptiveAugmentation(game, AdaptiveProbability())
 
 
 @pytest.mark.parametrize("augmentation", [ADA(), DiffAugment()], ids=["ADA", "DiffAugment"])
 def test_points_are_not_augmented(augmentation):
     game = objective(augmentation=augmentation)
     d, g = mlps(game)
-    with pytest.raises(ValueError, match="for pictures"):
+    with pytest.raises(ValueError, match="for images"):
         gan_jax.d_step(d, g, points(), KEY, objective=game)
 
 
@@ -261,7 +258,7 @@ def test_class_loss_by_hand():
 
 
 def test_both_players_classify():
-    game = objective(auxiliary=2.0)
+    game = AuxiliaryClassifier(objective(), 2.0)
     batch = points() | {"label": jnp.arange(8) % 3}
     generator = networks.mlp.Generator(width=8, depth=1, num_classes=3)
     d, g = players(game, batch, generator=generator, discriminator=Classifying())
@@ -279,7 +276,7 @@ def test_both_players_classify():
 
 
 def test_an_auxiliary_loss_needs_a_classifier():
-    game = objective(auxiliary=1.0)
+    game = AuxiliaryClassifier(objective(), 1.0)
     batch = points() | {"label": jnp.arange(8) % 3}
     generator = networks.mlp.Generator(width=8, depth=1, num_classes=3)
     d, g = players(game, batch, generator=generator)
@@ -347,13 +344,13 @@ def test_unrolling_by_hand():
     g = create(
         apply_fn=generator, variables={"params": {"theta": jnp.float32(theta)}}, tx=optax.sgd(1.0)
     )
-    game = objective(loss=losses.wasserstein, ema=None, unroll=1)
+    game = Unrolled(objective(loss=losses.wasserstein, ema=None), 1)
     new, _ = gan_jax.g_step(g, d, {"real": jnp.zeros((4, 1))}, KEY, objective=game)
     np.testing.assert_allclose(new.params["theta"], theta - (-psi + 2 * rate * theta), rtol=1e-6)
 
 
 def test_unrolling_leaves_the_discriminator_alone_and_is_finite():
-    game = objective(unroll=3)
+    game = Unrolled(objective(), 3)
     d, g = players(game, d_tx=optax.adam(1e-2, b1=0.5, eps_root=1e-8))
     ahead, metrics = gan_jax.g_step(g, d, points(), KEY, objective=game)
     _, now = gan_jax.g_step(g, d, points(), KEY, objective=objective())
@@ -373,7 +370,7 @@ class Styled(nn.Module):
 
 
 def path_length_game():
-    return objective(path_length=gan_jax.PathLength(), style_shape=(3, 2), path_length_every=2)
+    return PathLengthRegularization(objective(), (3, 2), gan_jax.PathLength(), every=2)
 
 
 def test_the_path_length_is_remembered():
@@ -388,9 +385,55 @@ def test_the_path_length_is_remembered():
     assert second.collections[OBJECTIVE]["path_length"] == mean
     assert metrics["penalty"] > 0
     assert none["penalty"] == 0
-    whole = dataclasses.replace(game, path_length_every=1)
+    whole = dataclasses.replace(game, every=1)
     _, every = gan_jax.g_step(g, d, batch, KEY, objective=whole)
     np.testing.assert_allclose(metrics["penalty"], 2 * every["penalty"], rtol=1e-5)
+
+
+# All together
+
+
+class StyledImages(nn.Module):
+    @nn.compact
+    def __call__(self, z, label=None, *, train=False, style_offset=None):
+        w = nn.Dense(2)(z)[:, None] + (0 if style_offset is None else style_offset)
+        return nn.Dense(64)(jnp.tanh(jnp.sum(w, axis=1))).reshape(-1, 8, 8, 1)
+
+
+def everything():
+    game = objective(augmentation=DiffAugment(), regularizers=(LeCam(0.3), Lazy(R1(1.0), 2)))
+    game = AdaptiveAugmentation(game, AdaptiveProbability(0.6, images=8, every=1))
+    game = AuxiliaryClassifier(game, 0.5)
+    return Unrolled(PathLengthRegularization(game, (3, 2), every=2), 2)
+
+
+def test_what_wraps_an_objective_can_be_wrapped():
+    game = everything()
+    assert (game.ema, game.latent_dim) == (gan_jax.EMA(), 4)
+    assert game.loss is losses.non_saturating
+    batch = {"real": jax.random.normal(KEY, (4, 8, 8, 1)), "label": jnp.arange(4) % 3}
+    d, g = players(
+        game, batch, generator=StyledImages(), discriminator=Classifying(),
+        d_tx=optax.adam(1e-3, b1=0.5, eps_root=1e-8),
+    )  # fmt: skip
+    assert set(d.collections[OBJECTIVE]) == {"0", "augmentation"}
+    assert set(g.collections[OBJECTIVE]) == {"path_length"}
+    new_d, d_metrics = gan_jax.d_step(d, g, batch, KEY, objective=game)
+    assert {"penalty", "class_loss", "augmentation"} < set(d_metrics)
+    assert jax.tree.structure(new_d) == jax.tree.structure(d)
+    assert new_d.collections[OBJECTIVE]["augmentation"]["probability"] in (0, 0.5)
+    new_g, g_metrics = gan_jax.g_step(g, d, batch, KEY, objective=game)
+    assert {"penalty", "class_loss"} < set(g_metrics)
+    assert jax.tree.structure(new_g) == jax.tree.structure(g)
+    assert new_g.collections[OBJECTIVE]["path_length"] > 0
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves((new_d, new_g)))
+
+
+def test_numbers_of_all_are_leaves():
+    numbers = jax.tree.map(float, jax.tree.leaves(everything()))
+    assert sorted(numbers) == sorted(
+        [0.3, 0.99, 1.0, 10_000.0, 0.05, 1.0, 0.6, 8, 1, 0.5, 2.0, 0.01]
+    )
 
 
 # Devices
@@ -408,7 +451,7 @@ CONSISTENT = objective(regularizers=(BalancedConsistency(InstanceNoise(std=0.3))
         (REMEMBERING, "pmap"),
         (REMEMBERING, "shard_map"),
         (CONSISTENT, "shard_map"),
-        (objective(unroll=2), "shard_map"),
+        (Unrolled(objective(), 2), "shard_map"),
     ],
     ids=["remembering, pmap", "remembering", "consistent", "unrolled"],
 )

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.path_length import PathLength
+from gan_jax.objectives import PathLength
 
 KEY = jax.random.key(0)
 N, FEATURES, SHAPE = 6, 3, (4, 2, 5)

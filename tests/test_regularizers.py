@@ -1,15 +1,27 @@
 """Penalties on critics whose gradient is known, and weight clipping."""
 
 import dataclasses
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import struct
 
-from gan_jax.regularizers import DRAGAN, R1, R2, WassersteinGP, clip_weights
+from gan_jax import regularizers
+from gan_jax.critic import Critic
+from gan_jax.regularizers import (
+    DRAGAN,
+    PENALTIES,
+    R1,
+    R2,
+    BalancedConsistency,
+    LeCam,
+    Penalty,
+    WassersteinGP,
+)
+from gan_jax.transforms import clip_weights
 
 KEY = jax.random.key(0)
 GRADIENT_PENALTIES = (R1, R2, WassersteinGP, DRAGAN)
@@ -154,30 +166,101 @@ def test_weights_are_leaves(penalty):
     np.testing.assert_allclose(many, [0, one, one / 2], rtol=1e-5)
 
 
-@dataclasses.dataclass(frozen=True)
-class Spread:
-    """A critic that says over which device axis its batch is spread."""
-
-    critic: Callable
-    axis_name: str
-
-    def __call__(self, x):
-        return self.critic(x)
-
-
 @every_penalty
 @every_shape
 def test_devices_do_not_matter(penalty, shape):
     real, fake = draws(shape)
 
     def part(real, fake, key):
-        return penalty()(Spread(quadratic, "devices"), real, fake, key)
+        critic = Critic.of(quadratic, real, fake, axis_name="devices")
+        return penalty()(critic, real, fake, key)
 
     split = [x.reshape(4, 2, *shape[1:]) for x in (real, fake)]
     parts = jax.pmap(part, axis_name="devices", in_axes=(0, 0, None))(*split, KEY)
     whole = penalty()(quadratic, real, fake, KEY)
     assert np.asarray(parts).std() > 0
     np.testing.assert_allclose(np.mean(parts), whole, rtol=1e-5)
+
+
+def test_a_critic_knows_what_it_has_judged():
+    """A penalty on the examples at hand asks for nothing that the critic has computed already."""
+    real, fake = draws(POINTS)
+    calls = []
+
+    def counting(x):
+        calls.append(x)
+        return quadratic(x)
+
+    logits, pull_back = jax.vjp(quadratic, real)
+    critic = Critic.of(counting, real, fake)
+    critic = dataclasses.replace(
+        critic, real=dataclasses.replace(critic.real, judged=(logits, pull_back))
+    )
+    np.testing.assert_allclose(critic.real.gradients, real)
+    np.testing.assert_array_equal(critic.real.logits, logits)
+    assert R1()(critic, real, fake, KEY) == R1()(quadratic, real, fake, KEY)
+    assert not calls
+    R2()(critic, real, fake, KEY)
+    np.testing.assert_allclose(critic.at(2 * real).gradients, 2 * real)
+    assert len(calls) == 2
+
+
+def test_a_critic_is_not_asked_for_other_examples_than_it_has_judged():
+    real, fake = draws(POINTS)
+    critic = Critic.of(quadratic, real, fake)
+    with pytest.raises(ValueError, match=r"other examples.*Critic\.of"):
+        R1()(critic, real.astype(jnp.bfloat16), fake, KEY)
+
+
+def test_penalties_that_can_be_configured():
+    """In the order in which they are added; another one is not among them."""
+
+    class Mine(Penalty):
+        name = "mine"
+
+    assert list(PENALTIES) == ["r1", "r2", "wgan_gp", "dragan", "lecam", "bcr"]
+    assert list(PENALTIES.values()) == [*GRADIENT_PENALTIES, LeCam, BalancedConsistency]
+    assert [p.lazy for p in PENALTIES.values()] == [True] * 4 + [False] * 2
+    assert [p.needs_augmentation for p in PENALTIES.values()] == [False] * 5 + [True]
+    assert all(p.help.endswith(".") and "\n" not in p.help for p in PENALTIES.values())
+    assert [PENALTIES[name].configured(3.0) for name in ("r1", "wgan_gp", "lecam")] == [
+        R1(3.0), WassersteinGP(3.0), LeCam(3.0)
+    ]  # fmt: skip
+
+
+def test_consistency_is_configured_with_an_augmentation():
+    def same(x, key, axis_name=None):
+        return x
+
+    assert BalancedConsistency.configured(3.0, same) == BalancedConsistency(same, 3.0, 3.0)
+    with pytest.raises(ValueError, match="needs an augmentation"):
+        BalancedConsistency.configured(3.0)
+
+
+def test_what_remembers_nothing_has_no_memory():
+    with pytest.raises(NotImplementedError, match="R1 remembers nothing"):
+        R1().initial()
+
+
+def test_any_callable_becomes_a_penalty():
+    """A function is static; the numbers of what is a pytree are leaves."""
+
+    def function(critic, real, fake, key):
+        return jnp.float32(2.0)
+
+    plain = regularizers.as_penalty(function)
+    assert jax.tree.leaves(plain) == []
+    assert plain.examples_apart
+    assert plain(quadratic, *draws(POINTS), KEY) == 2
+    assert regularizers.as_penalty(plain) is plain
+    assert jax.tree.leaves(regularizers.as_penalty(Theirs(0.5))) == [0.5]
+
+
+class Theirs(struct.PyTreeNode):
+    weight: float
+
+    def __call__(self, critic, real, fake, key):
+        return self.weight * jnp.mean(critic(real))
 
 
 def test_clipped_parameters_stay_inside():

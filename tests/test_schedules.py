@@ -46,7 +46,7 @@ def test_an_objective_at_a_moment():
     game = objective(
         regularizers=(R1(Schedule(1.0, 0.1, 100)),), ema=EMA(Schedule(0.0, 50.0, 100, "linear"))
     )
-    then = schedules.at(game, 50)
+    then = schedules.resolve(game, 50)
     np.testing.assert_allclose(then.regularizers[0].gamma, 0.55, rtol=1e-6)
     np.testing.assert_allclose(then.ema.half_life, 25.0)
     assert then.latent_dim == LATENT_DIM

@@ -64,7 +64,7 @@ def test_stored_pictures_are_no_batch():
         lambda: gan_jax.g_step(g, d, batch, jax.random.key(1), objective=game),
         lambda: gan_jax.alternate(d, g, stacked, jax.random.key(1), **options),
     ):
-        with pytest.raises(ValueError, match=r"batch\['real'\] is uint8: scale pictures"):
+        with pytest.raises(ValueError, match=r"batch\['real'\] is uint8: scale images"):
             play()
 
 
@@ -157,10 +157,10 @@ def test_a_player_without_steps_does_not_move(one_sided):
 
 def test_periods():
     alternation = gan_jax.Alternation(d_epochs=2, g_epochs=1)
-    turns = [alternation.turn(epoch) for epoch in range(6)]
+    turns = [alternation.during(epoch) for epoch in range(6)]
     assert [(t.d_steps, t.g_steps) for t in turns] == [(1, 0), (1, 0), (0, 1)] * 2
     within = gan_jax.Alternation(d_steps=5)
-    assert within.turn(17) is within
+    assert within.during(17) is within
     assert (within.batches, alternation.batches) == (5, 1)
 
 
@@ -364,7 +364,7 @@ def test_sharing_passes_changes_nothing(norm):
     batch, key = pictures(), jax.random.key(5)
 
     def by_itself(params):
-        fake, _ = game._generate(g.params, g, batch, jax.random.split(key)[0], None)
+        fake, _ = game.generate(g.params, g, batch, jax.random.split(key)[0])
         real_logits, collections = d.apply(params, batch["real"], None, train=True)
         after = d.replace(collections=collections)
         fake_logits, collections = after.apply(params, fake, None, train=True)
@@ -403,3 +403,131 @@ def test_judging_together_is_judging_apart():
     ]
     for ours, theirs in zip(*map(jax.tree.leaves, results), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+# ---- many iterations ----
+
+
+def stacked(count: int, batches: int):
+    """[count, batches, B, …]"""
+    parts = [
+        jax.tree.map(lambda *x: jnp.stack(x), *[points(seed=9 * i + j) for j in range(batches)])
+        for i in range(count)
+    ]
+    return jax.tree.map(lambda *x: jnp.stack(x), *parts)
+
+
+def iterated(game, d, g, data, *, start=0, **options):
+    def batches_at(i, key):
+        return jax.tree.map(lambda x: x[i], data)
+
+    return gan_jax.iterate(
+        d, g, batches_at, jax.random.key(3), start=start, objective=game, **options
+    )
+
+
+def test_iterations_are_alternate_in_a_row():
+    game = objective(regularizers=(regularizers.R1(0.5),))
+    d, g = mlps(game)
+    alternation = gan_jax.Alternation(d_steps=2)
+    data = stacked(5, 2)
+    run = jax.jit(functools.partial(iterated, game, alternation=alternation))
+    new_d, new_g, tally = run(d, g, data, start=7, count=5)
+
+    sums = {"d": 0.0, "g": 0.0}
+    for i in range(5):
+        d, g, metrics = gan_jax.alternate(
+            d, g, jax.tree.map(lambda x, i=i: x[i], data),
+            jax.random.fold_in(jax.random.key(3), 7 + i), objective=game, alternation=alternation,
+        )  # fmt: skip
+        sums = {player: total + metrics[player]["loss"] for player, total in sums.items()}
+    assert_close((new_d, new_g), (d, g))
+    for player, total in sums.items():
+        np.testing.assert_allclose(tally.sums[player]["loss"], total, rtol=1e-5)
+        assert tally.updated[player] == 5
+        assert tally.diverged[player] == -1
+
+
+def test_a_training_may_be_cut_anywhere_bit_for_bit():
+    """Its length is traced: all calls run the same compiled iteration."""
+    game = objective()
+    d, g = mlps(game)
+    data, alternation = stacked(6, 1), gan_jax.Alternation()
+    run = jax.jit(functools.partial(iterated, game, alternation=alternation))
+    whole = run(d, g, data, start=0, count=6)[:2]
+    parts = run(d, g, data, start=0, count=2)[:2]
+    rest = jax.tree.map(lambda x: jnp.roll(x, -2, axis=0), data)
+    assert_same(whole, run(*parts, rest, start=2, count=4)[:2])
+    assert run._cache_size() == 1
+    assert_same((d, g), run(d, g, data, start=0, count=0)[:2])
+
+
+def test_a_pace_skips_updates():
+    game = objective()
+    d, g = mlps(game)
+    data, alternation = stacked(7, 1), gan_jax.Alternation()
+    pace = gan_jax.Pace(d_every=1, g_every=3)
+    new_d, new_g, tally = iterated(
+        game, d, g, data, start=2, count=7, alternation=alternation, pace=pace
+    )
+    # Iterations 2 to 8, of which 3 and 6 are multiples of 3.
+    assert (new_d.step, new_g.step) == (7, 2)
+    assert tally.updated == {"d": 7, "g": 2}
+    only_d, same_g, _ = iterated(game, d, g, data, start=1, count=2, alternation=alternation,
+                                 pace=pace)  # fmt: skip
+    alone, _, _ = iterated(game, d, g, data, start=1, count=2,
+                           alternation=gan_jax.Alternation(1, 0))  # fmt: skip
+    assert_same(g, same_g)
+    assert_close(only_d.params, alone.params)
+
+
+@pytest.mark.parametrize("pace", [None, gan_jax.Pace(1, 2)])
+def test_the_first_iteration_that_is_not_finite(pace):
+    game = objective()
+    d, g = mlps(game)
+    data = stacked(6, 1)
+    data = {"real": data["real"].at[3].set(jnp.nan)}
+    _, _, tally = iterated(
+        game, d, g, data, start=10, count=6, alternation=gan_jax.Alternation(), pace=pace
+    )
+    assert tally.diverged["d"] == 13
+    assert tally.diverged["g"] == (13 if pace is None else 14)
+
+
+def test_an_update_that_is_not_finite_is_noticed_at_the_end():
+    """The gradient is finite, and the optimiser makes infinity of it."""
+    game = objective(ema=None)
+    d, g = dirac(0.1, 0.2, np.inf)
+    data = {"real": jnp.ones((3, 1, 2, 1))}
+    _, _, tally = iterated(game, d, g, data, start=4, count=1, alternation=gan_jax.Alternation())
+    assert tally.diverged["d"] == 4
+
+
+@pytest.mark.parametrize("given", [1, 3])
+def test_another_number_of_batches_is_refused(given):
+    game = objective()
+    d, g = mlps(game)
+    batches = jax.tree.map(lambda x: jnp.stack([x] * given), points())
+    with pytest.raises(ValueError, match=rf"d_steps=2 takes 2 batch.*{given} for 'real'"):
+        gan_jax.alternate(
+            d, g, batches, jax.random.key(0), objective=game, alternation=gan_jax.Alternation(2)
+        )
+
+
+def test_a_name_is_no_loss():
+    with pytest.raises(TypeError, match=r"'hinge' is no Loss: .*non_saturating"):
+        gan_jax.Adversarial(loss="hinge", latent_dim=4)
+
+
+def test_a_state_is_shown_in_a_line():
+    d, g = mlps(objective())
+    assert repr(d) == "TrainState(step=0, params: 33 in 4 arrays)" or "\n" not in repr(d)
+    assert repr(g).startswith("TrainState(step=0, params: ")
+    assert repr(g).endswith("arrays, ema_params)")
+    many = jax.tree.map(lambda x: jnp.stack([x] * 3), d)
+    assert repr(many).startswith("TrainState(step=[3], params: ")
+
+
+def test_the_protocol_is_what_the_steps_need():
+    assert isinstance(objective(), gan_jax.Objective)
+    assert not isinstance(losses.hinge, gan_jax.Objective)

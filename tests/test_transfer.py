@@ -13,9 +13,9 @@ from helpers import assert_same, dcgans, objective
 import gan_jax
 from gan_jax.config import Config, Data, Evaluation, Network, Objective, Optimizer
 from gan_jax.errors import InputError
-from gan_jax.freezing import freeze
 from gan_jax.runs import Run
 from gan_jax.transfer import transfer
+from gan_jax.transforms import freeze
 
 SMALL = Config(
     iterations=2,

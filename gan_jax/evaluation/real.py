@@ -48,6 +48,7 @@ class RealExamples:
 
     def labels_for(self, n: int) -> Int[np.ndarray, " k"]:
         """Classes for `n` other examples, in these proportions."""
+        assert self.labels is not None
         return np.resize(self.labels, n)
 
     @functools.cached_property
@@ -58,6 +59,12 @@ class RealExamples:
         kept = cache.load(key)
         if kept is None:
             features = extractor(self.examples).features
-            kept = fit(features)._asdict() | {"features": features[:NEIGHBORS]}
+            gaussian = fit(features)
+            kept = {
+                "mean": gaussian.mean,
+                "covariance": gaussian.covariance,
+                "count": np.asarray(gaussian.count),
+                "features": features[:NEIGHBORS],
+            }
             cache.store(key, **kept)
         return Gaussian(kept["mean"], kept["covariance"], int(kept["count"])), kept["features"]

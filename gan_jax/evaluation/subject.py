@@ -29,7 +29,7 @@ class Subject:
     conditional: bool = False
     latent_dim: int | None = None
     """Of the normal latents that it makes examples of, if it does."""
-    generate: Callable[[TrainState, Array, Labels | None], Array] | None = None
+    generate: Callable[[TrainState, Any, Any], Array] | None = None
     """From latents [n, latent_dim] and their classes to examples, for such a one."""
     mixture: Mixture | None = None
     """Where the real examples come from, if they come from one."""

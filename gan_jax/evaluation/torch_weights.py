@@ -64,7 +64,7 @@ def read(data: bytes) -> dict[str, np.ndarray]:
         for _ in ("magic number", "version", "sizes of integers"):
             _Unpickler(file).load()
         tensors = _Unpickler(file).load()
-        dtypes = dict(reversed(tensor.storage) for tensor in tensors.values())
+        dtypes = {tensor.storage.key: tensor.storage.dtype for tensor in tensors.values()}
         storages = {}
         for key in _Unpickler(file).load():
             length = int.from_bytes(file.read(8), "little")

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 from jaxtyping import Array, Key
@@ -13,6 +13,7 @@ from gan_jax.losses import Loss
 from gan_jax.state import TrainState
 
 
+@runtime_checkable
 class Checks(Protocol):
     """How one kind of training is measured."""
 

@@ -99,7 +99,7 @@ def make_reference(
     seen_condition: np.ndarray | None,
     held_out: np.ndarray | None,
     held_out_condition: np.ndarray | None,
-    features: Callable[[Array], Array],
+    features: Callable[[Any], Array],
 ) -> tuple[Reference, Target]:
     """From real examples as the networks see them, [n, …], the more the better up to 2,048, and
     what is known of each.
@@ -113,7 +113,7 @@ def make_reference(
     parts = [both[i : i + EXAMPLES] for i in range(0, len(both), EXAMPLES)]
     real = np.concatenate([np.asarray(features(part)) for part in parts]).astype(np.float64)
     k = min(BINS, len(real) // 10 + 1)
-    bins, members = kmeans2(real, k, seed=0, minit="++")
+    bins, members = kmeans2(real, k, seed=0, minit="++")  # pyright: ignore[reportCallIssue]
     shares = np.bincount(members, minlength=k) / len(real)
     reaches = np.array([_reach(real[members == i] - bins[i]) for i in range(k)])
     bins, shares, reaches = (x[shares > 0] for x in (bins, shares, reaches))
@@ -125,9 +125,9 @@ def make_reference(
     flat = both.reshape(len(both), -1)
     reference = Reference(
         seen=_first(seen),
-        seen_condition=_first(seen_condition),
-        held_out=_first(held_out),
-        held_out_condition=_first(held_out_condition),
+        seen_condition=None if seen_condition is None else _first(seen_condition),
+        held_out=None if held_out is None else _first(held_out),
+        held_out_condition=None if held_out_condition is None else _first(held_out_condition),
         bins=jnp.asarray(bins, jnp.float32),
         shares=jnp.asarray(shares, jnp.float32),
         reaches=jnp.asarray(reaches, jnp.float32),
@@ -148,9 +148,9 @@ def _reach(deviations: Float[np.ndarray, "n d"]) -> float:
     return float(np.sqrt(spectrum.sum()) * (1 + 2 / max(dimensions, 1)))
 
 
-def _first(x: np.ndarray | None) -> Array | None:
+def _first(x: np.ndarray) -> Array:
     """The first EXAMPLES of them, over and over if there are not as many."""
-    return None if x is None else jnp.asarray(np.resize(x, (EXAMPLES, *x.shape[1:])))
+    return jnp.asarray(np.resize(x, (EXAMPLES, *x.shape[1:])))
 
 
 def compare(

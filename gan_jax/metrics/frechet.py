@@ -3,8 +3,8 @@
 All of it is in float64 on the host: the distance is a small difference of large traces.
 """
 
+import dataclasses
 import warnings
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Num
@@ -17,7 +17,8 @@ ENOUGH = 2048
 _ROWS = 4096  # converted to float64 at a time
 
 
-class Gaussian(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Gaussian:
     """All that the Fréchet distance wants to know of a set of features."""
 
     mean: Float[np.ndarray, " d"]

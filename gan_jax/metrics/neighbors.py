@@ -14,7 +14,7 @@ them, therefore measures again, by differences.
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +60,8 @@ def _squared_distances(
 ) -> Float[Array, "n m"]:
     if queries.shape[1] <= FEW:
         columns = zip(queries.T, references.T, strict=True)
-        return sum(jnp.square(q[:, None] - r) for q, r in columns)
+        total: Any = sum(jnp.square(q[:, None] - r) for q, r in columns)
+        return total
     # The default precision on GPUs and TPUs has about 3 digits.
     products = jnp.matmul(queries, references.T, precision=jax.lax.Precision.HIGHEST)
     squared_norms = [jnp.sum(jnp.square(x), axis=1) for x in (queries, references)]

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -95,7 +96,7 @@ def thin(curve: Curve, most: int = MOST_POINTS) -> np.ndarray:
 
 def _draw(chart: Chart) -> str:
     # Text stays text; `$` in a label is no mathematics; ids differ from chart to chart.
-    settings = {
+    settings: dict[Any, Any] = {
         "svg.fonttype": "none",
         "svg.hashsalt": f"{chart.title}{[line.label for line in chart.lines]}",
         "text.parse_math": False,

@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
 from gan_jax.report import curves
 from gan_jax.report.charts import Chart
 from gan_jax.report.groups import Group, make_groups
@@ -38,9 +36,10 @@ def of_pages(pages: list[Page]) -> Comparison:
 
 
 def _score(name: str, curve: Curve | None) -> Score:
-    if curve is None or not np.isfinite(curve.y).any():
+    best = None if curve is None else curves.best(name, curve)
+    if curve is None or best is None:
         return Score("", "")
-    return Score(_at(curve, curves.best(name, curve)), _at(curve, len(curve.x) - 1))
+    return Score(_at(curve, best), _at(curve, len(curve.x) - 1))
 
 
 def _at(curve: Curve, index: int) -> str:

@@ -1,5 +1,6 @@
 """Which curves a report shows, of one run and of groups of runs."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -111,7 +112,10 @@ def best(name: str, curve: Curve) -> int | None:
 def of_run(history: History, spans: list[Span]) -> list[Chart]:
     """The charts of one run: those of which anything was logged, then one a score."""
     marks = [rollback.iteration for rollback in history.rollbacks]
-    common = {"spans": spans, "marks": marks, "end": history.iterations}
+
+    def chart(panel: Panel, lines: list[Line]) -> Chart:
+        return _chart(panel, lines, spans=spans, marks=marks, end=history.iterations)
+
     charts = []
     for panel in _PANELS:
         lines = [
@@ -120,12 +124,23 @@ def of_run(history: History, spans: list[Span]) -> list[Chart]:
             if name in history.curves
         ]
         if lines:
-            title, about, _, *scale = panel
-            charts.append(Chart(title, lines, about, *scale, **common))
+            charts.append(chart(panel, lines))
     for name, curve in history.scores.items():
         line = Line(name, curve, COLORS[0], best=best(name, curve))
-        charts.append(Chart(name, [line], _about_best(line), **common))
+        charts.append(chart(Panel(name, _about_best(line), {}), [line]))
     return charts
+
+
+def _chart(
+    panel: Panel,
+    lines: list[Line],
+    *,
+    spans: Sequence[Span] = (),
+    marks: Sequence[int] = (),
+    end: int = 0,
+) -> Chart:
+    title, about, _, log, limits, level = panel
+    return Chart(title, lines, about, log, limits, level, spans, marks, end)
 
 
 def _about_best(line: Line) -> str:
@@ -149,8 +164,7 @@ def of_groups(groups: list[Group]) -> list[Chart]:
                 style = COLORS[i % len(COLORS)], DASHES[i // len(COLORS) % len(DASHES)]
                 lines.append(_spread(group.label, found, *style))
         if lines:
-            title, about, _, *scale = panel
-            charts.append(Chart(title, lines, about, *scale, end=end))
+            charts.append(_chart(panel, lines, end=end))
     return charts
 
 

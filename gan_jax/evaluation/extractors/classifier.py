@@ -44,7 +44,8 @@ class Trained:
         """Its last hidden layer as features."""
 
         def apply(images: Array) -> tuple[Array, Array]:
-            return self.network.apply({"params": self.params}, images / 127.5 - 1.0)
+            output: Any = self.network.apply({"params": self.params}, images / 127.5 - 1.0)
+            return output
 
         return Extractor(name, apply, version=digest(self.params), logits="classes")
 
@@ -75,7 +76,8 @@ def fit(
     side = images.shape[1]
 
     def loss(params: PyTree, x: Array, label: Array) -> Float[Array, ""]:
-        _, logits = network.apply({"params": params}, x)
+        output: Any = network.apply({"params": params}, x)
+        _, logits = output
         return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, label))
 
     def shift(x: Array, key: Key[Array, ""]) -> Array:
@@ -150,7 +152,7 @@ def stored(fingerprint: str) -> tuple[Trained, float] | None:
 def store(fingerprint: str, trained: Trained, accuracy: float) -> None:
     """Keeps a classifier in the user's cache."""
     params = jax.tree.map(np.asarray, trained.params)
-    flat = traverse_util.flatten_dict(params, sep="/")
+    flat: dict[str, Any] = dict(traverse_util.flatten_dict(params, sep="/"))
     scalars = {
         "accuracy": np.asarray(accuracy),
         "num_classes": np.asarray(trained.network.num_classes),
@@ -169,7 +171,9 @@ def _needs(data: Description) -> str:
 
 def _make(request: Request) -> Extractor:
     if request.dataset == "stacked_mnist":
-        trained, _ = for_source(red_digits(request.source))
+        stacks: Any = request.source
+        digits: Any = red_digits(stacks)
+        trained, _ = for_source(digits)
         return by_channel(trained.extractor("stacked-mnist-cnn"))
     trained, _ = for_source(request.source)
     return trained.extractor(f"{_short(request.dataset)}-cnn")

@@ -11,6 +11,7 @@ import re
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +58,8 @@ def load(path: str | Path | None = None) -> Extractor:
 
 
 def _apply(variables: dict, images: Array) -> tuple[Array, Array]:
-    return InceptionV3().apply(variables, prepare(images))
+    output: Any = InceptionV3().apply(variables, prepare(images))
+    return output
 
 
 def prepare(images: Array) -> Array:
@@ -102,7 +104,8 @@ def _variables(path: str | Path | None) -> dict:
     except Exception as error:  # a pickle can fail in any way
         raise InputError(f"{source} is not a file of PyTorch weights: {error}") from error
     variables = _converted(weights, source)
-    cache.store(_key(digest), **traverse_util.flatten_dict(variables, sep="/"))
+    flat: dict[str, Any] = dict(traverse_util.flatten_dict(variables, sep="/"))
+    cache.store(_key(digest), **flat)
     return variables
 
 

@@ -1,9 +1,7 @@
 """The classification accuracy score: how well a classifier trained on samples alone knows real
 images."""
 
-from collections.abc import Callable
-
-import numpy as np
+from typing import Any
 
 from gan_jax.evaluation.extractors import classifier
 from gan_jax.evaluation.metric import Comparison, Measurement, Metric, Setting
@@ -21,7 +19,7 @@ def _measure(c: Comparison) -> Measurement:
     assert real.labels is not None
     assert num_classes is not None
 
-    def fit(images: np.ndarray, labels: np.ndarray) -> Callable:
+    def fit(images: Any, labels: Any) -> Any:
         return classifier.fit(images, labels, num_classes).predict
 
     accuracy = classification_accuracy_score(c.fake, c.labels, real.examples, real.labels, fit=fit)
