@@ -30,13 +30,13 @@ from typing import Annotated
 import matplotlib.pyplot as plt
 import numpy as np
 import tyro
+from gan_jax.metrics.evaluation import Evaluator, better, check, make_extractor, score_names
 from gan_jax.population import Population
 
 from gan_jax import cli, compilation, population
 from gan_jax.config import Config, from_dict, to_dict
 from gan_jax.data import Examples
 from gan_jax.errors import InputError
-from gan_jax.metrics.evaluation import Evaluator, better, check, make_extractor, score_names
 
 Trial = Mapping[str, float]
 _VARIABLE = tuple(name for name in population.TRACED if name != "seed")
