@@ -427,7 +427,7 @@ class _Session:
         if self.log and call.pictures is not None:
             array = self._draw(np.asarray(call.pictures))
             figures.save(array, self.run.directory / "samples" / f"{call.end:07}.png")
-            self.log.picture(call.end, array)
+            self.log.image(call.end, array)
         return bool(tally.stop)
 
     def _checks(self) -> bool:
