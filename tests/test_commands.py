@@ -69,7 +69,7 @@ def test_evaluate_says_what_metrics_there_are(digits, gan_jax_command):
 def test_only_some_data_have_splits(digits, gan_jax_command):
     for split in ("tset", "train"):
         _, error = gan_jax_command("evaluate", digits, "--split", split)
-        assert error == "error: only TFDS datasets have splits: digits has none\n"
+        assert error == "error: only stacked_mnist and tfds:NAME have splits: digits has none\n"
 
 
 def test_a_classifier_can_be_trained_ahead_and_is_then_used(digits, gan_jax_command, monkeypatch):

@@ -125,7 +125,7 @@ def images():
 
 
 @pytest.fixture(autouse=True)
-def empty_cache(cache_dir, tmp_path, monkeypatch):
+def empty_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
