@@ -1,4 +1,9 @@
-"""Four virtual CPU devices for every test, and shapes checked at run time."""
+"""Four virtual CPU devices for every test, and shapes checked at run time.
+
+    GAN_JAX_TEST_PLATFORM=cuda,cpu pytest tests/test_steps.py
+
+runs tests on an accelerator instead, where those that need four devices are skipped on fewer.
+"""
 
 import os
 import subprocess
@@ -8,8 +13,8 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
-os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
+PLATFORM = os.environ.get("GAN_JAX_TEST_PLATFORM", "cpu")
+os.environ["JAX_PLATFORMS"] = PLATFORM
 
 
 def _accepted(flag: str) -> bool:
@@ -19,10 +24,17 @@ def _accepted(flag: str) -> bool:
     return subprocess.run(probe, env=environment, capture_output=True, check=False).returncode == 0
 
 
-# Nearly all of the tests' time is compilation, of programs that then run for a moment.
-for _flag in ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false"):
-    if _accepted(_flag):
-        os.environ["XLA_FLAGS"] += f" {_flag}"
+if PLATFORM == "cpu":
+    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
+    # Nearly all of the tests' time is compilation, of programs that then run for a moment.
+    for _flag in ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false"):
+        if _accepted(_flag):
+            os.environ["XLA_FLAGS"] += f" {_flag}"
+else:
+    os.environ["XLA_FLAGS"] = "--xla_gpu_autotune_level=0"
+    # Tolerances are those of float32, and several processes share the device.
+    os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
 
 
 # Annotated shapes are checked on every call of the pure half.
