@@ -1,7 +1,9 @@
 """The games on this project's own training program."""
 
 import functools
+import hashlib
 import time
+from typing import Any
 from unittest import mock
 
 import flax
@@ -17,9 +19,9 @@ from benchmarks.worker import peak_resident_bytes
 from benchmarks.workloads import Workload
 from gan_jax import losses, networks, regularizers
 from gan_jax.compilation import CompiledFast
-from gan_jax.data import Description, Examples, Feed, Order, Stream
+from gan_jax.data import Description, Examples, Order, make_feed
 from gan_jax.networks import layers
-from gan_jax.program import Pace, axis_indices, make_program, replicate
+from gan_jax.program import Pace, Tally, axis_indices, make_program, replicate
 from gan_jax.steps import Alternation, alternate
 
 
@@ -69,23 +71,32 @@ def versions() -> dict[str, str]:
     }
 
 
-def rates() -> dict[str, float]:
-    """FLOP/s of a large matrix product and of a large convolution, float32."""
-    a = jax.random.normal(jax.random.key(0), (2048, 2048))
-    x = jax.random.normal(jax.random.key(1), (64, 32, 32, 128))
-    k = jax.random.normal(jax.random.key(2), (3, 3, 128, 128))
+def forget_peak() -> None:
+    """JAX cannot: its peak includes what XLA tried out while it compiled."""
+
+
+def rates(dtype: str = "float32") -> dict[str, float]:
+    """FLOP/s of a large matrix product and of a large convolution. On an accelerator they are
+    larger, and several are asked for at once; on a CPU without bfloat16 they are small."""
+    if jax.default_backend() == "cpu":
+        side, batch, calls = (2048, 64, 1) if dtype == "float32" else (256, 1, 1)
+    else:
+        side, batch, calls = 8192, 1024, 10
+    a = jax.random.normal(jax.random.key(0), (side, side), dtype)
+    x = jax.random.normal(jax.random.key(1), (batch, 32, 32, 128), dtype)
+    k = jax.random.normal(jax.random.key(2), (3, 3, 128, 128), dtype)
 
     def rate(function, arguments, flops):
         function, times = CompiledFast(jax.jit(function)), []
         for _ in range(6):
             began = time.perf_counter()
-            jax.block_until_ready(function(*arguments))
+            jax.block_until_ready([function(*arguments) for _ in range(calls)])
             times.append(time.perf_counter() - began)
-        return flops / min(times)
+        return calls * flops / min(times)
 
     return {
-        "matmul": rate(jnp.matmul, (a, a), 2 * 2048**3),
-        "convolution": rate(layers.conv_same, (x, k), 2 * 64 * 32 * 32 * 9 * 128 * 128),
+        "matmul": rate(jnp.matmul, (a, a), 2 * side**3),
+        "convolution": rate(layers.conv_same, (x, k), 2 * batch * 32 * 32 * 9 * 128 * 128),
     }
 
 
@@ -104,34 +115,42 @@ def game(w: Workload, variant: str) -> "Game":
     return Game(w)
 
 
-class Game:
-    """Both players and the compiled program that trains them."""
+class Player:
+    """Both players and the compiled program that trains them, `capacity` iterations in a call."""
 
-    def __init__(self, w: Workload):
-        self.w = w
-        self.alternation = Alternation(d_steps=w.d_steps)
-        rng = np.random.default_rng(0)
-        if w.resolution is None:
-            real = rng.standard_normal((w.examples, 2), np.float32)
-        else:
-            real = rng.integers(0, 256, (w.examples, *w.shape), np.uint8)
-        source = Examples(Description(w.shape, None, w.examples, ""), real, None)
-        self.feed = Feed(
-            (Stream(source),),
-            (Order(0, w.examples, w.batch_size),),
-            batches=self.alternation.batches,
-            capacity=w.iterations,
+    def __init__(
+        self,
+        objective: gan_jax.Adversarial,
+        players: tuple,
+        source: Examples,
+        alternation: Alternation,
+        *,
+        batch_size: int,
+        capacity: int,
+        flip: bool = False,
+        labels: bool = False,
+    ):
+        self.capacity = capacity
+        self.feed = make_feed(
+            source,
+            Order(0, source.description.examples, batch_size),
+            batches=alternation.batches,
+            capacity=capacity,
             iterations=10**9,
             axis_indices=axis_indices(),
             members=jax.device_count(),
+            labels=labels,
         )
-        self.d, self.g = replicate(jax.jit(functools.partial(states, w))())
+        self.d, self.g = replicate(players)
         self.resident = replicate(self.feed.resident)
         self.iteration = 0
-        self.program = make_program(objective(w), self.feed.select, self.alternation, flip=False)
+        self.program = make_program(objective, self.feed.select, alternation, flip=flip)
+
+    def compile(self) -> float:
+        """Seconds until it is compiled."""
         began = time.perf_counter()
-        self.d, self.g, _ = jax.block_until_ready(self.program(*self._arguments(0)))
-        self.compile_seconds = time.perf_counter() - began
+        self.program.compile(*self._arguments(0))
+        return time.perf_counter() - began
 
     def _arguments(self, count: int):
         stop = np.zeros(jax.local_device_count(), np.int32)
@@ -141,15 +160,72 @@ class Game:
         return self.d, self.g, self.resident, rows, stop, start, number, jax.random.key(1), pace
 
     def run(self, iterations: int) -> float:
-        """Seconds for this many."""
+        """Seconds for this many. As in training, the host makes the rows of one call while the
+        devices are at the one before."""
         began = time.perf_counter()
-        self.d, self.g, tally = self.program(*self._arguments(iterations))
+        end, flying = self.iteration + iterations, None
+        while self.iteration < end:
+            count = min(self.capacity, end - self.iteration)
+            self.d, self.g, tally = self.program(*self._arguments(count))
+            self.iteration += count
+            self._wait(flying)
+            flying = tally
+        self._wait(flying)
+        return time.perf_counter() - began
+
+    def _wait(self, tally: Tally | None) -> None:
+        """
+        Raises:
+            RuntimeError: a loss was not finite.
+        """
+        if tally is None:
+            return
         tally = jax.tree.map(np.asarray, tally)
-        seconds = time.perf_counter() - began
-        self.iteration += iterations
         if any(at >= 0 for at in tally.diverged.values()):
-            raise RuntimeError(f"{self.w.name}: a loss is not finite")
-        return seconds
+            raise RuntimeError(f"a loss is not finite by iteration {self.iteration}")
+
+    def digest(self) -> str:
+        """Of every bit of both players."""
+        return digest((self.d, self.g))
+
+    def memory(self) -> int:
+        """Bytes on one device that the compiled program needs."""
+        analysis = self.program.compiled.memory_analysis()
+        return (
+            analysis.argument_size_in_bytes
+            + analysis.output_size_in_bytes
+            + analysis.temp_size_in_bytes
+            - analysis.alias_size_in_bytes
+        )
+
+
+def digest(tree: Any) -> str:
+    """Of every bit of its arrays."""
+    bits = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        bits.update(np.asarray(leaf).tobytes())
+    return bits.hexdigest()[:16]
+
+
+class Game(Player):
+    """A workload, one turn of which is one call."""
+
+    def __init__(self, w: Workload):
+        self.w = w
+        rng = np.random.default_rng(0)
+        if w.resolution is None:
+            real = rng.standard_normal((w.examples, 2), np.float32)
+        else:
+            real = rng.integers(0, 256, (w.examples, *w.shape), np.uint8)
+        super().__init__(
+            objective(w),
+            jax.jit(functools.partial(states, w))(),
+            Examples(Description(w.shape, None, w.examples, ""), real, None),
+            Alternation(d_steps=w.d_steps),
+            batch_size=w.batch_size,
+            capacity=w.iterations,
+        )
+        self.compile_seconds = self.compile()
 
     def parameters(self) -> dict[str, int]:
         return {
@@ -164,13 +240,3 @@ class Game:
         """Bytes: on a GPU what was allocated there, otherwise this process's."""
         statistics = jax.devices()[0].memory_stats() or {}
         return statistics.get("peak_bytes_in_use", peak_resident_bytes())
-
-    def memory(self) -> int:
-        """Bytes on one device that the compiled program needs."""
-        analysis = self.program.compiled.memory_analysis()
-        return (
-            analysis.argument_size_in_bytes
-            + analysis.output_size_in_bytes
-            + analysis.temp_size_in_bytes
-            - analysis.alias_size_in_bytes
-        )

@@ -18,6 +18,11 @@ from torch.utils.flop_counter import flop_registry
 from benchmarks.worker import peak_resident_bytes
 from benchmarks.workloads import Workload
 
+# As JAX does by default on such GPUs, and cuDNN's fastest algorithms, as XLA measures its own.
+torch.backends.cuda.matmul.allow_tf32 = True
+torch.backends.cudnn.allow_tf32 = True
+torch.backends.cudnn.benchmark = True
+
 
 class MLP(nn.Sequential):
     def __init__(self, inputs: int, width: int, outputs: int, activation):
@@ -252,28 +257,46 @@ def versions() -> dict[str, str]:
     return {"torch": torch.__version__, "device": device}
 
 
-def rates() -> dict[str, float]:
-    """FLOP/s of a large matrix product and of a large convolution, float32."""
+def forget_peak() -> None:
+    """So that the peak is that of training, without what cuDNN tried out before."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def rates(dtype: str = "float32") -> dict[str, float]:
+    """FLOP/s of a large matrix product and of a large convolution. On a GPU they are larger, and
+    several are asked for at once; on a CPU without bfloat16 they are small."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    a = torch.randn(2048, 2048, device=device)
-    x = torch.randn(64, 128, 32, 32, device=device).to(memory_format=torch.channels_last)
-    k = torch.randn(128, 128, 3, 3, device=device).to(memory_format=torch.channels_last)
+    if device == "cpu":
+        side, batch, calls = (2048, 64, 1) if dtype == "float32" else (256, 1, 1)
+    else:
+        side, batch, calls = 8192, 1024, 10
+    options = {"device": device, "dtype": getattr(torch, dtype)}
+    a = torch.randn(side, side, **options)
+    x = torch.randn(batch, 128, 32, 32, **options).to(memory_format=torch.channels_last)
+    k = torch.randn(128, 128, 3, 3, **options).to(memory_format=torch.channels_last)
 
     def rate(function, flops):
         times = []
         with torch.no_grad():
             for _ in range(6):
+                synchronize()
                 began = time.perf_counter()
-                function()
-                if device == "cuda":
-                    torch.cuda.synchronize()
+                for _ in range(calls):
+                    function()
+                synchronize()
                 times.append(time.perf_counter() - began)
-        return flops / min(times)
+        return calls * flops / min(times)
 
     return {
-        "matmul": rate(lambda: a @ a, 2 * 2048**3),
-        "convolution": rate(lambda: F.conv2d(x, k, padding=1), 2 * 64 * 32 * 32 * 9 * 128 * 128),
+        "matmul": rate(lambda: a @ a, 2 * side**3),
+        "convolution": rate(lambda: F.conv2d(x, k, padding=1), 2 * batch * 32 * 32 * 9 * 128 * 128),
     }
+
+
+def synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def game(w: Workload, variant: str) -> "Game":
@@ -385,16 +408,12 @@ class Game:
 
     def run(self, iterations: int) -> float:
         """Seconds for this many."""
-        self.synchronize()
+        synchronize()
         began = time.perf_counter()
         for _ in range(iterations):
             losses = self.iteration()
-        self.synchronize()
+        synchronize()
         seconds = time.perf_counter() - began
         if not all(torch.isfinite(loss) for loss in losses):
             raise RuntimeError(f"{self.w.name}: a loss is not finite")
         return seconds
-
-    def synchronize(self):
-        if self.device == "cuda":
-            torch.cuda.synchronize()

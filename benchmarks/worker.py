@@ -22,13 +22,16 @@ from benchmarks.workloads import Workload
 class Worker:
     """The other end of the pipe."""
 
-    def __init__(self, side: str, python: str = sys.executable):
+    def __init__(
+        self, side: str, python: str = sys.executable, environment: dict[str, str] | None = None
+    ):
         read, write = os.pipe()
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks.worker", side, str(write)],
             stdin=subprocess.PIPE,
             pass_fds=(write,),
             cwd=Path(__file__).parents[1],
+            env=os.environ | (environment or {}),
             text=True,
         )
         os.close(write)
@@ -67,11 +70,12 @@ def serve(name: str, answers: int) -> None:
         if command == "versions":
             answer = {"python": platform.python_version(), **side.versions()}
         elif command == "rates":
-            answer = side.rates()
+            answer = side.rates(arguments["dtype"])
         elif command == "build":
             workload, began = Workload(**arguments["workload"]), time.perf_counter()
             game = side.game(workload, arguments["variant"])
             game.run(1)
+            side.forget_peak()
             games[arguments["variant"]] = game
             answer = {
                 "parameters": game.parameters(),
@@ -82,6 +86,8 @@ def serve(name: str, answers: int) -> None:
             answer = games[arguments["variant"]].flops()
         elif command == "run":
             answer = games[arguments["variant"]].run(arguments["iterations"])
+        elif command == "digest":
+            answer = games[arguments["variant"]].digest()
         elif command == "peak_memory":
             answer = games[arguments["variant"]].peak_memory()
         print(json.dumps(answer), file=out, flush=True)

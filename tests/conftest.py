@@ -1,5 +1,10 @@
 """Four virtual CPU devices for every test, shapes checked at run time, and nothing of the user's:
-neither their environment, nor their caches, nor the folder that the tests are started from."""
+neither their environment, nor their caches, nor the folder that the tests are started from.
+
+    GAN_JAX_TEST_PLATFORM=cuda,cpu pytest tests/test_steps.py
+
+runs tests on an accelerator instead, where those that need four devices are skipped on fewer.
+"""
 
 import os
 import subprocess
@@ -21,6 +26,7 @@ _USERS = (
     "NO_COLOR",
 )
 """What variables begin with that would change what is tested."""
+PLATFORM = os.environ.get("GAN_JAX_TEST_PLATFORM", "cpu")
 _TFDS_DIR = os.environ.get("TFDS_DATA_DIR")
 _HERE = Path.cwd()
 
@@ -42,8 +48,14 @@ def _flags() -> list[str]:
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit what is set here
     for _name in [name for name in os.environ if name.startswith(_USERS)]:
         del os.environ[_name]
-    os.environ["JAX_PLATFORMS"] = "cpu"
-    os.environ["XLA_FLAGS"] = " ".join(_flags())
+    os.environ["JAX_PLATFORMS"] = PLATFORM
+    if PLATFORM == "cpu":
+        os.environ["XLA_FLAGS"] = " ".join(_flags())
+    else:
+        os.environ["XLA_FLAGS"] = "--xla_gpu_autotune_level=0"
+        # Tolerances are those of float32, and several processes share the device.
+        os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
 
 
 # Annotations, shapes included, are checked on every call.
