@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,7 @@ class Augmentation(Protocol):
 class Controllable(struct.PyTreeNode):
     """An augmentation whose field `probability` can be set anew while a network trains."""
 
-    def with_probability(self, probability: Probability) -> Self:
+    def with_probability(self, probability: Probability) -> "Controllable":
         """The same augmentation, of other probability."""
         return self.replace(probability=probability)
 
