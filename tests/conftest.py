@@ -28,11 +28,21 @@ for _flag in ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitte
 # Annotated shapes are checked on every call of the pure half.
 install_import_hook(
     [
+        "gan_jax.augment",
+        "gan_jax.compilation",
+        "gan_jax.critic",
+        "gan_jax.ema",
         "gan_jax.losses",
         "gan_jax.networks.layers",
+        "gan_jax.objectives",
+        "gan_jax.parallel",
         "gan_jax.regularizers",
         "gan_jax.sampling",
+        "gan_jax.schedules",
+        "gan_jax.state",
         "gan_jax.steps",
+        "gan_jax.transfer",
+        "gan_jax.transforms",
     ],
     "beartype.beartype",
 )
