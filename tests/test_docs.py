@@ -58,7 +58,7 @@ def test_the_whole_gan_learns_the_ring():
 
 def test_the_whole_gan_draws_points_where_they_are():
     whole = load("hundred_lines", DOCS / "hundred_lines.py")
-    lines = whole.draw(np.array([[1.25, 1.25]] * 2 + [[-1.25, -1.25]])).split("\n")
+    lines = whole.draw(np.array([[1.29, 1.29]] * 2 + [[-1.29, -1.29]])).split("\n")
     assert lines[0].endswith(":")  # two points at the top on the right
     assert lines[-1].startswith(".")
     assert "".join(lines).count(" ") == 30 * 60 - 2
@@ -167,6 +167,7 @@ CHECK = """
 import jax, jax.numpy as jnp, numpy as np
 from gan_jax import losses, steps
 from gan_jax.config import from_json, to_json
+from gan_jax.data import Data, load
 from gan_jax.data.sources import Description
 from gan_jax.evaluation.metric import metrics
 from gan_jax.health import diagnosis
@@ -176,7 +177,8 @@ from gan_jax.tasks.base import initial_states
 
 section = GeneratorSection.of_kind("toy", "generator")(width=3)
 config = from_json(Config, to_json(Config(
-    batch_size=4, objective=Objective(loss="pearson", latent_dim=2), generator=section,
+    batch_size=4, generator=section,
+    objective=Objective(loss="pearson", latent_dim=2, penalties={"drift": 0.5}),
     discriminator=type(Config().discriminator).of_kind("toy", "discriminator")(width=5),
 )))
 config.validate()
@@ -185,7 +187,14 @@ d, g = initial_states(task)
 assert g.params["Dense_0"]["kernel"].shape == (2, 3), g.params
 batch = {"real": jnp.zeros((4, 4, 4, 1))}
 d, seen = steps.d_step(d, g, batch, jax.random.key(0), objective=task.objective)
-assert np.isfinite(seen["loss"])
+# Images are black and biases 0, so the logits are 0, and so is the penalty on them.
+assert np.isfinite(seen["loss"]) and seen["penalty"] == 0
+
+moons = load(Data(source="moons"), conditional=True).description
+assert (moons.shape, moons.num_classes, moons.examples) == ((2,), 2, 10_000)
+
+from gan_jax.cli.commands.size import COMMAND
+assert "how many parameters" in COMMAND.__doc__
 
 # Logits of 1 and 3; of 2: (4/4 + 2) - 2 = 1, and -2.
 real, fake = jnp.array([1.0, 3.0]), jnp.array([2.0])
