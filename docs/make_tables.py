@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).parent
-EVIDENCE = DOCS.parent / "experiments" / "results"
+EVIDENCE = DOCS.parent / "evidence" / "results"
 SPEED = DOCS.parent / "benchmarks" / "results"
 PYTHON = "python3.12"
 """The measurements that the pages are about, where there are several."""
@@ -204,7 +204,7 @@ def sweep() -> str:
 
 @table("diagnosis")
 def diagnosis() -> str:
-    verdicts = read(SPEED / "diagnosis" / "verdicts.json")
+    verdicts = read(EVIDENCE / "diagnosis" / "verdicts.json")
     data = list(dict.fromkeys(v["data"] for v in verdicts))
     lines = []
     for state in dict.fromkeys(v["state"] for v in verdicts):
@@ -232,7 +232,7 @@ def _share(verdicts: list[Any]) -> str:
 
 @table("balance")
 def balance() -> str:
-    runs = read(SPEED / "balance-cpu-python3.11.json")["runs"]
+    runs = read(EVIDENCE / "balance-cpu-python3.11.json")["runs"]
     groups: dict[tuple[str, str], list[Any]] = collections.defaultdict(list)
     for name, run in runs.items():
         case, pace, _ = name.split(" | ")
@@ -275,7 +275,7 @@ def throughput() -> str:
 @table("overheads")
 def overheads() -> str:
     found = read(SPEED / f"overheads-cpu-{PYTHON}.json")
-    health = read(SPEED / f"health-cpu-{PYTHON}.json")["health"]
+    health = read(EVIDENCE / f"health-cpu-{PYTHON}.json")["health"]
     return markdown(
         ["what", "reached"],
         [
