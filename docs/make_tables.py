@@ -90,8 +90,9 @@ def losses() -> str:
         for penalty in penalties:
             row = by_penalty[penalty]
             modes, quality = (statistics.fmean(row[k]) for k in ("modes", "high quality"))
-            states = collections.Counter(map(words, row["state"])).most_common()
-            cells.append(f"{modes:.1f} / {100 * quality:.0f} %<br>{', '.join(s for s, _ in states)}")
+            counts = collections.Counter(map(words, row["state"])).most_common()
+            states = ", ".join(state for state, _ in counts)
+            cells.append(f"{modes:.1f} / {100 * quality:.0f} %<br>{states}")
         lines.append([words(loss), *cells])
     return markdown(["", *penalties], lines)
 
@@ -236,7 +237,8 @@ def balance() -> str:
     groups: dict[tuple[str, str], list[Any]] = collections.defaultdict(list)
     for name, run in runs.items():
         case, pace, _ = name.split(" | ")
-        groups[case.replace("players", "networks"), pace.replace("equal turns", "equal")].append(run)
+        case, pace = case.replace("players", "networks"), pace.replace("equal turns", "equal")
+        groups[case, pace].append(run)
     lines = []
     for (case, pace), mine in groups.items():
         scores = [
@@ -268,8 +270,8 @@ def throughput() -> str:
                 f"{ours['peak_gib']:.1f} / {theirs['peak_gib']:.1f}",
             ]
         )
-    header = ["workload", "GFLOP", "speed over PyTorch's", "of a matrix product", "of a convolution"]
-    return markdown([*header, "GiB"], lines)
+    header = ["workload", "GFLOP", "speed over PyTorch's"]
+    return markdown([*header, "of a matrix product", "of a convolution", "GiB"], lines)
 
 
 @table("overheads")
