@@ -1,63 +1,58 @@
-"""The games on this project's own training program."""
+"""The workloads on this project's own training program, with the networks that it ships."""
 
 import functools
+import hashlib
 import time
+from collections.abc import Sequence
+from typing import Any
 from unittest import mock
 
 import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-import gan_jax
 from benchmarks import flops
-from benchmarks import networks as residual
 from benchmarks.worker import peak_resident_bytes
 from benchmarks.workloads import Workload
-from gan_jax import losses, networks, regularizers
-from gan_jax.compilation import CompiledFast
-from gan_jax.data import Description, Examples, Feed, Order, Stream
-from gan_jax.networks import layers
-from gan_jax.program import Pace, axis_indices, make_program, replicate
-from gan_jax.steps import Alternation, alternate
+from gan_jax.compilation import jit
+from gan_jax.data import Description, Examples, Feed, Stream
+from gan_jax.networks import dcgan, layers, mlp, r3gan, resnet
+from gan_jax.networks.base import DiscriminatorSection, GeneratorSection
+from gan_jax.state import TrainState
+from gan_jax.steps import Alternation, Pace, Tally, alternate
+from gan_jax.tasks.base import Task, initial_states
+from gan_jax.tasks.generation import Config, Generation, Objective
+from gan_jax.training.program import axis_indices, program_of, replicate
 
 
-def modules(w: Workload):
-    """`(discriminator, generator)`, Linen modules."""
-    dtype = jnp.dtype(w.dtype)
+def networks(w: Workload) -> tuple[GeneratorSection, DiscriminatorSection]:
+    """Both networks, as sections of a configuration."""
+    options: Any = {"width": w.width, "dtype": w.dtype}
     if w.network == "mlp":
-        options = {"width": w.width, "dtype": dtype}
-        return networks.mlp.Discriminator(**options), networks.mlp.Generator(**options)
-    options = {"resolution": w.resolution, "width": w.width, "dtype": dtype}
+        return mlp.GeneratorSection(**options), mlp.DiscriminatorSection(**options)
     if w.network == "dcgan":
-        return networks.dcgan.Discriminator(**options), networks.dcgan.Generator(**options)
+        return dcgan.GeneratorSection(**options), dcgan.DiscriminatorSection(**options)
     if w.network == "resnet":
-        return residual.ResNetDiscriminator(**options), residual.ResNetGenerator(**options)
-    return residual.R3GANDiscriminator(**options), residual.R3GANGenerator(**options)
+        discriminator = resnet.DiscriminatorSection(**options, norm="spectral")
+        return resnet.GeneratorSection(**options), discriminator
+    options = {"widths": (w.width,) * w.stages, "dtype": w.dtype}
+    return r3gan.GeneratorSection(**options), r3gan.DiscriminatorSection(**options)
 
 
-def objective(w: Workload) -> gan_jax.Adversarial:
-    penalties = ()
-    if w.penalty is not None:
-        penalties = (regularizers.R1(w.penalty), regularizers.R2(w.penalty))
-    return gan_jax.Adversarial(
-        loss=losses.LOSSES[w.loss], regularizers=penalties, latent_dim=w.latent_dim
-    )
-
-
-def states(w: Workload, seed: int | jax.Array = 0):
-    """Both players at the start: `(d, g)`."""
-    discriminator, generator = modules(w)
-    return gan_jax.create_train_states(
-        jax.random.key(seed),
+def task_of(w: Workload) -> Generation:
+    """The workload as a run would train it."""
+    generator, discriminator = networks(w)
+    penalties = {} if w.penalty is None else {"r1": w.penalty, "r2": w.penalty}
+    config = Config(
+        name=w.name,
+        batch_size=w.batch_size,
+        objective=Objective(loss=w.loss, latent_dim=w.latent_dim, penalties=penalties),
+        alternation=Alternation(d_steps=w.d_steps),
         generator=generator,
         discriminator=discriminator,
-        objective=objective(w),
-        batch={"real": jnp.zeros((1, *w.shape), jnp.float32)},
-        d_tx=optax.adam(2e-4, b1=0.5),
-        g_tx=optax.adam(2e-4, b1=0.5),
     )
+    return config.build(Description(w.shape, None, w.examples, ""))
 
 
 def versions() -> dict[str, str]:
@@ -69,87 +64,152 @@ def versions() -> dict[str, str]:
     }
 
 
-def rates() -> dict[str, float]:
-    """FLOP/s of a large matrix product and of a large convolution, float32."""
-    a = jax.random.normal(jax.random.key(0), (2048, 2048))
-    x = jax.random.normal(jax.random.key(1), (64, 32, 32, 128))
-    k = jax.random.normal(jax.random.key(2), (3, 3, 128, 128))
+def forget_peak() -> None:
+    """JAX cannot: its peak includes what XLA tried out while it compiled."""
+
+
+def rates(dtype: str = "float32") -> dict[str, float]:
+    """FLOP/s of a large matrix product and of a large convolution. On an accelerator they are
+    larger, and several are asked for at once; on a CPU without bfloat16 they are small."""
+    if jax.default_backend() == "cpu":
+        side, batch, calls = (2048, 64, 1) if dtype == "float32" else (256, 1, 1)
+    else:
+        side, batch, calls = 8192, 1024, 10
+    a = jax.random.normal(jax.random.key(0), (side, side), dtype)
+    x = jax.random.normal(jax.random.key(1), (batch, 32, 32, 128), dtype)
+    k = jax.random.normal(jax.random.key(2), (3, 3, 128, 128), dtype)
 
     def rate(function, arguments, flops):
-        function, times = CompiledFast(jax.jit(function)), []
+        function, times = jit(function), []
         for _ in range(6):
             began = time.perf_counter()
-            jax.block_until_ready(function(*arguments))
+            jax.block_until_ready([function(*arguments) for _ in range(calls)])
             times.append(time.perf_counter() - began)
-        return flops / min(times)
+        return calls * flops / min(times)
 
     return {
-        "matmul": rate(jnp.matmul, (a, a), 2 * 2048**3),
-        "convolution": rate(layers.conv_same, (x, k), 2 * 64 * 32 * 32 * 9 * 128 * 128),
+        "matmul": rate(jnp.matmul, (a, a), 2 * side**3),
+        "convolution": rate(layers.conv_same, (x, k), 2 * batch * 32 * 32 * 9 * 128 * 128),
     }
 
 
 def flops_of(w: Workload) -> int:
     """Of one iteration's products and convolutions, in their plain form."""
+    task = task_of(w)
     iteration = functools.partial(
-        alternate, objective=objective(w), alternation=Alternation(d_steps=w.d_steps)
+        alternate, objective=task.objective, alternation=task.config.alternation
     )
     batches = {"real": jax.ShapeDtypeStruct((w.d_steps, w.batch_size, *w.shape), jnp.float32)}
     with mock.patch.object(layers, "canonical_form", return_value=False):
-        d, g = jax.eval_shape(functools.partial(states, w))
+        d, g = map(_apart, jax.eval_shape(lambda: initial_states(task)))
         return flops.count(iteration, d, g, batches, jax.random.key(0))
 
 
-def game(w: Workload, variant: str) -> "Game":
-    return Game(w)
+def _apart(state: TrainState) -> TrainState:
+    """The same as another function, for which nothing was traced in the other form."""
+    return state.replace(apply_fn=functools.partial(state.apply_fn))
 
 
-class Game:
-    """Both players and the compiled program that trains them."""
+def build(w: Workload, variant: str) -> "WorkloadTraining":
+    """The workload, compiled; there is one variant of it."""
+    return WorkloadTraining(w)
 
-    def __init__(self, w: Workload):
-        self.w = w
-        self.alternation = Alternation(d_steps=w.d_steps)
-        rng = np.random.default_rng(0)
-        if w.resolution is None:
-            real = rng.standard_normal((w.examples, 2), np.float32)
-        else:
-            real = rng.integers(0, 256, (w.examples, *w.shape), np.uint8)
-        source = Examples(Description(w.shape, None, w.examples, ""), real, None)
+
+class Training:
+    """The networks of a task and the compiled program that trains them, up to `capacity` iterations
+    in a call."""
+
+    def __init__(self, task: Task, streams: Sequence[Stream], *, capacity: int):
+        config = task.config
+        self.capacity = capacity
         self.feed = Feed(
-            (Stream(source),),
-            (Order(0, w.examples, w.batch_size),),
-            batches=self.alternation.batches,
-            capacity=w.iterations,
+            streams,
+            [stream.order(config.seed, config.batch_size) for stream in streams],
+            batches=config.alternation.batches,
+            capacity=capacity,
             iterations=10**9,
             axis_indices=axis_indices(),
             members=jax.device_count(),
         )
-        self.d, self.g = replicate(jax.jit(functools.partial(states, w))())
+        self.d, self.g = replicate(jax.tree.map(np.asarray, initial_states(task)))
         self.resident = replicate(self.feed.resident)
         self.iteration = 0
-        self.program = make_program(objective(w), self.feed.select, self.alternation, flip=False)
+        self.program = program_of(task, Feed.select, capacity, config.alternation, paced=False)
+
+    def compile(self) -> float:
+        """Seconds until it is compiled."""
         began = time.perf_counter()
-        self.d, self.g, _ = jax.block_until_ready(self.program(*self._arguments(0)))
-        self.compile_seconds = time.perf_counter() - began
+        self.program.compile(*self._arguments(0))
+        return time.perf_counter() - began
 
     def _arguments(self, count: int):
         stop = np.zeros(jax.local_device_count(), np.int32)
         rows = self.feed.rows(self.iteration, count)
         start, number = np.int32(self.iteration), np.int32(count)
-        pace = Pace(np.int32(1), np.int32(1))
+        pace = Pace(*map(np.int32, Pace()))
         return self.d, self.g, self.resident, rows, stop, start, number, jax.random.key(1), pace
 
     def run(self, iterations: int) -> float:
-        """Seconds for this many."""
+        """Seconds for this many. As in training, the host makes the rows of one call while the
+        devices are at the one before."""
         began = time.perf_counter()
-        self.d, self.g, tally = self.program(*self._arguments(iterations))
+        end, flying = self.iteration + iterations, None
+        while self.iteration < end:
+            count = min(self.capacity, end - self.iteration)
+            self.d, self.g, tally, _ = self.program(*self._arguments(count))
+            self.iteration += count
+            self._wait(flying)
+            flying = tally
+        self._wait(flying)
+        return time.perf_counter() - began
+
+    def _wait(self, tally: Tally | None) -> None:
+        """
+        Raises:
+            RuntimeError: a loss was not finite.
+        """
+        if tally is None:
+            return
         tally = jax.tree.map(np.asarray, tally)
-        seconds = time.perf_counter() - began
-        self.iteration += iterations
         if any(at >= 0 for at in tally.diverged.values()):
-            raise RuntimeError(f"{self.w.name}: a loss is not finite")
-        return seconds
+            raise RuntimeError(f"a loss is not finite by iteration {self.iteration}")
+
+    def digest(self) -> str:
+        """Of every bit of both networks."""
+        return digest((self.d, self.g))
+
+    def memory(self) -> int:
+        """Bytes on one device that the compiled program needs."""
+        analysis = self.program.compiled.memory_analysis()
+        return (
+            analysis.argument_size_in_bytes
+            + analysis.output_size_in_bytes
+            + analysis.temp_size_in_bytes
+            - analysis.alias_size_in_bytes
+        )
+
+
+def digest(tree: Any) -> str:
+    """Of every bit of its arrays."""
+    bits = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        bits.update(np.asarray(leaf).tobytes())
+    return bits.hexdigest()[:16]
+
+
+class WorkloadTraining(Training):
+    """A workload, as many iterations of which as it says are one call."""
+
+    def __init__(self, w: Workload):
+        self.w = w
+        rng = np.random.default_rng(0)
+        if w.resolution is None:
+            real = rng.standard_normal((w.examples, *w.shape), np.float32)
+        else:
+            real = rng.integers(0, 256, (w.examples, *w.shape), np.uint8)
+        task = task_of(w)
+        super().__init__(task, [Stream(Examples(task.data, real, None))], capacity=w.iterations)
+        self.compile_seconds = self.compile()
 
     def parameters(self) -> dict[str, int]:
         return {
@@ -164,13 +224,3 @@ class Game:
         """Bytes: on a GPU what was allocated there, otherwise this process's."""
         statistics = jax.devices()[0].memory_stats() or {}
         return statistics.get("peak_bytes_in_use", peak_resident_bytes())
-
-    def memory(self) -> int:
-        """Bytes on one device that the compiled program needs."""
-        analysis = self.program.compiled.memory_analysis()
-        return (
-            analysis.argument_size_in_bytes
-            + analysis.output_size_in_bytes
-            + analysis.temp_size_in_bytes
-            - analysis.alias_size_in_bytes
-        )

@@ -22,13 +22,16 @@ from benchmarks.workloads import Workload
 class Worker:
     """The other end of the pipe."""
 
-    def __init__(self, side: str, python: str = sys.executable):
+    def __init__(
+        self, side: str, python: str = sys.executable, environment: dict[str, str] | None = None
+    ):
         read, write = os.pipe()
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks.worker", side, str(write)],
             stdin=subprocess.PIPE,
             pass_fds=(write,),
             cwd=Path(__file__).parents[1],
+            env=os.environ | (environment or {}),
             text=True,
         )
         os.close(write)
@@ -60,30 +63,33 @@ def serve(name: str, answers: int) -> None:
         from benchmarks import torch_side as side
     startup = time.perf_counter() - began
     out = os.fdopen(answers, "w")
-    games = {}
+    trainings = {}
     for line in sys.stdin:
         arguments = json.loads(line)
         command = arguments.pop("command")
         if command == "versions":
             answer = {"python": platform.python_version(), **side.versions()}
         elif command == "rates":
-            answer = side.rates()
+            answer = side.rates(arguments["dtype"])
         elif command == "build":
             workload, began = Workload(**arguments["workload"]), time.perf_counter()
-            game = side.game(workload, arguments["variant"])
-            game.run(1)
-            games[arguments["variant"]] = game
+            training = side.build(workload, arguments["variant"])
+            training.run(1)
+            side.forget_peak()
+            trainings[arguments["variant"]] = training
             answer = {
-                "parameters": game.parameters(),
-                "compile_s": game.compile_seconds,
+                "parameters": training.parameters(),
+                "compile_s": training.compile_seconds,
                 "first_step_s": startup + time.perf_counter() - began,
             }
         elif command == "flops":
-            answer = games[arguments["variant"]].flops()
+            answer = trainings[arguments["variant"]].flops()
         elif command == "run":
-            answer = games[arguments["variant"]].run(arguments["iterations"])
+            answer = trainings[arguments["variant"]].run(arguments["iterations"])
+        elif command == "digest":
+            answer = trainings[arguments["variant"]].digest()
         elif command == "peak_memory":
-            answer = games[arguments["variant"]].peak_memory()
+            answer = trainings[arguments["variant"]].peak_memory()
         print(json.dumps(answer), file=out, flush=True)
 
 
