@@ -38,8 +38,8 @@ CASES = {
     "critic ahead: rates 10:1, no penalty": both(_COMMON, _FREE, rates(d=2.0, g=0.2)),
     "critic behind: rates 1:20, no penalty": both(_COMMON, _FREE, rates(d=0.05)),
 }
-UPDATES = ("equal turns", "balanced")
-"""As the results call them: without `balance`, and with it."""
+UPDATES = {"equal turns": "equal", "balanced": "balanced"}
+"""Without `balance`, and with it: what the results and what the table calls them."""
 
 
 def measure(config: Config) -> dict[str, float]:
@@ -80,12 +80,12 @@ def main(out: Path = RESULTS / "balance.json", seeds: int = 10) -> None:
     print("| digits, 2,000 iterations | updates | FID | coverage | AUC | updates D : G |")
     print("| --- | --- | --- | --- | --- | --- |")
     for case in CASES:
-        for updates in UPDATES:
-            name = f"{case} | {updates}"
+        for updates, called in UPDATES.items():
+            name = f"{case} | {updates} | "
             runs = [run for key, run in results["runs"].items() if key.startswith(name)]
             d, g = (statistics.mean(run[f"{p}_updates"] for run in runs) for p in "dg")
             print(
-                f"| {name} | {_spread(runs, 'FID')} | {_spread(runs, 'coverage')} | "
+                f"| {case} | {called} | {_spread(runs, 'FID')} | {_spread(runs, 'coverage')} | "
                 f"{_spread(runs, 'auc')} | {d:.0f} : {g:.0f} |"
             )
 

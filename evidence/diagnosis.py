@@ -27,7 +27,7 @@ from gan_jax import losses
 from gan_jax.compilation import jit, keep_compiled
 from gan_jax.data import Feed
 from gan_jax.health.checks import LatentChecks
-from gan_jax.health.diagnosis import GOOD, STATES, diagnose
+from gan_jax.health.diagnosis import GOOD, diagnose
 from gan_jax.state import TrainState
 from gan_jax.steps import iterate
 from gan_jax.tasks.base import CHECKS as NOISE
@@ -251,7 +251,7 @@ def score(runs: Path = RESULTS, misses: bool = False) -> None:
                 print(record["name"], verdicts[-1])
     print("| provoked | runs used to choose | right | unseen runs | right | by data | instead |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for state in STATES:
+    for state in dict.fromkeys(p.state for p in PROVOCATIONS):
         mine = [v for v in verdicts if v.state == state]
         seen, unseen = ([v for v in mine if v.unseen == u] for u in (False, True))
         by_setting = ", ".join(
