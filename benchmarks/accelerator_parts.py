@@ -299,7 +299,7 @@ def _timed(run: Callable[[int], float], start: int, *, small: bool, repeats: int
         iterations *= 4
     iterations = max(1, round(iterations * wanted / took))
     ms = [1e3 * run(iterations) / iterations for _ in range(repeats)]
-    return {"ms": statistics.median(ms), "ms_of_turns": ms, "iterations_of_a_repeat": iterations}
+    return {"ms": statistics.median(ms), "ms_of_turns": ms, "iterations_of_a_turn": iterations}
 
 
 # What the program costs beside its arithmetic, and whether it repeats itself.

@@ -17,7 +17,17 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple, TypeVar, cast
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from gan_jax.errors import InputError
 
@@ -25,7 +35,8 @@ T = TypeVar("T")
 
 
 class Section:
-    """A section of a configuration, whose fields are checked by what they declare (`number`)."""
+    """A section of a configuration, whose fields are checked by what they declare: a `Literal` type,
+    or bounds (`number`)."""
 
     def validate(self, where: str) -> None:
         """Checks what this section can check by itself. `where` is its name in the configuration.
@@ -33,11 +44,13 @@ class Section:
         Raises:
             InputError: naming the field and what it may be.
         """
-        prefix = f"{where}." if where else ""
+        prefix, kinds = f"{where}." if where else "", get_type_hints(type(self))
         for field in dataclasses.fields(cast(Any, self)):
-            value = getattr(self, field.name)
+            value, name = getattr(self, field.name), f"{prefix}{field.name}"
+            if get_origin(kinds[field.name]) is Literal:
+                check_known(name, value, get_args(kinds[field.name]))
             if "bounds" in field.metadata and value is not None:
-                field.metadata["bounds"].check(f"{prefix}{field.name}", value)
+                field.metadata["bounds"].check(name, value)
 
 
 class Kind(Section):

@@ -1,4 +1,10 @@
-"""Four virtual CPU devices for every test, and shapes checked at run time."""
+"""Four virtual CPU devices for every test, shapes checked at run time, and nothing of the user's:
+neither their environment, nor their caches, nor the folder that the tests are started from.
+
+    GAN_JAX_TEST_PLATFORM=cuda,cpu pytest tests/test_steps.py
+
+runs tests on an accelerator instead, where those that need four devices are skipped on fewer.
+"""
 
 import os
 import subprocess
@@ -9,51 +15,71 @@ import jaxtyping
 import pytest
 from jaxtyping import install_import_hook
 
-os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
+_USERS = (
+    "CLICOLOR",
+    "COLUMNS",
+    "FORCE_COLOR",
+    "GAN_JAX_",
+    "JAX_",
+    "LINES",
+    "MPLBACKEND",
+    "NO_COLOR",
+)
+"""What variables begin with that would change what is tested."""
+PLATFORM = os.environ.get("GAN_JAX_TEST_PLATFORM", "cpu")
+_TFDS_DIR = os.environ.get("TFDS_DATA_DIR")
+_HERE = Path.cwd()
 
 
-def _accepted(flag: str) -> bool:
-    """Whether this XLA knows a flag: it aborts on unknown ones."""
+def _accepted(*flags: str) -> bool:
+    """Whether this XLA knows these flags: it aborts on unknown ones."""
     probe = [sys.executable, "-c", "import jax; jax.devices()"]
-    environment = os.environ | {"XLA_FLAGS": flag}
+    environment = os.environ | {"XLA_FLAGS": " ".join(flags)}
     return subprocess.run(probe, env=environment, capture_output=True, check=False).returncode == 0
 
 
-# Nearly all of the tests' time is compilation, of programs that then run for a moment.
-for _flag in ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false"):
-    if _accepted(_flag):
-        os.environ["XLA_FLAGS"] += f" {_flag}"
+def _flags() -> list[str]:
+    # Nearly all of the tests' time is compilation, of programs that then run for a moment.
+    quick = ["--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false"]
+    known = quick if _accepted(*quick) else [flag for flag in quick if _accepted(flag)]
+    return ["--xla_force_host_platform_device_count=4", *known]
 
 
-# Annotated shapes are checked on every call of the pure half.
-install_import_hook(
-    [
-        "gan_jax.checks",
-        "gan_jax.evaluation",
-        "gan_jax.figures",
-        "gan_jax.health",
-        "gan_jax.losses",
-        "gan_jax.metrics",
-        "gan_jax.monitor",
-        "gan_jax.networks.layers",
-        "gan_jax.regularizers",
-        "gan_jax.report",
-        "gan_jax.sampling",
-        "gan_jax.scorekeeper",
-        "gan_jax.steps",
-    ],
-    "typechecked.typechecked",
-)
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit what is set here
+    for _name in [name for name in os.environ if name.startswith(_USERS)]:
+        del os.environ[_name]
+    os.environ["JAX_PLATFORMS"] = PLATFORM
+    if PLATFORM == "cpu":
+        os.environ["XLA_FLAGS"] = " ".join(_flags())
+    else:
+        os.environ["XLA_FLAGS"] = "--xla_gpu_autotune_level=0"
+        # Tolerances are those of float32, and several processes share the device.
+        os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+
+
+# Annotations, shapes included, are checked on every call.
+install_import_hook("gan_jax", "typechecked.typechecked")
 
 
 @pytest.fixture(scope="session")
 def tfds_dir() -> Path:
     """A folder of prepared TFDS datasets, from the environment."""
-    directory = os.environ.get("TFDS_DATA_DIR")
-    if directory is None or not (Path(directory) / "mnist").is_dir():
+    if _TFDS_DIR is None or not (_HERE / _TFDS_DIR / "mnist").is_dir():
         pytest.skip("TFDS_DATA_DIR names no folder with prepared datasets (mnist, cifar10)")
-    return Path(directory)
+    return _HERE / _TFDS_DIR
+
+
+@pytest.fixture(scope="session", autouse=True)
+def apart(tmp_path_factory):
+    """Fixtures that outlast a test work in a folder of their own, and keep decoded data there.
+    Programs that are started use the same source code as the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("TFDS_DATA_DIR", raising=False)
+        patch.setenv("GAN_JAX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
+        patch.chdir(tmp_path_factory.mktemp("apart"))
+        yield
 
 
 @pytest.fixture
@@ -63,6 +89,6 @@ def unchecked(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def cache_dir(tmp_path_factory, monkeypatch):
-    """Decoded data go to a folder of the test session, not to the user's cache."""
-    monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+def own_folder(tmp_path, monkeypatch):
+    """Every test begins in a folder of its own, which is empty."""
+    monkeypatch.chdir(tmp_path)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
@@ -119,8 +120,16 @@ def split(batch: dict, members: int = 4) -> dict:
     return jax.tree.map(lambda x: x.reshape(members, -1, *x.shape[1:]), batch)
 
 
+def need_devices(n: int = 4) -> None:
+    """Skips a test where there are fewer, as on most accelerators."""
+    if jax.device_count() < n:
+        pytest.skip(f"needs {n} devices, and there are {jax.device_count()}")
+
+
 def through(transform: str, step):
     """`step(state, opponent, batch, key)` over 4 devices, as a function of the whole batch."""
+    if transform != "vmap":
+        need_devices()
     step = functools.partial(step, axis_name="i")
     if transform == "pmap":
         mapped = jax.pmap(step, axis_name="i", in_axes=(None, None, 0, None), out_axes=None)

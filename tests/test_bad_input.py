@@ -11,19 +11,20 @@ from helpers import EXPERIMENTS
 from PIL import Image
 
 from gan_jax import cli, commands, config
-from gan_jax.config import Config, Network, Objective
 from gan_jax.data import Description
 from gan_jax.errors import InputError
 from gan_jax.losses import LOSSES
+from gan_jax.networks import dcgan, stylegan2
 from gan_jax.runs import Run
+from gan_jax.tasks.generation import Config, Objective
 
 PICTURES = Config(
     name="tiny",
     iterations=1,
     batch_size=8,
     objective=Objective(latent_dim=4),
-    generator=Network(width=4, norm="none"),
-    discriminator=Network(width=4),
+    generator=dcgan.GeneratorSection(width=4, norm="none"),
+    discriminator=dcgan.DiscriminatorSection(width=4),
 )
 DIGITS = Description((8, 8, 1), 10, 1797, "")
 MLP = ["--generator.kind", "mlp", "--discriminator.kind", "mlp"]
@@ -512,7 +513,7 @@ def test_a_classifier_needs_subfolders(command, folder, tmp_path, monkeypatch):
 
 
 def test_truncation_below_nothing(tmp_path):
-    styled = Run(tmp_path, Config(generator=Network(kind="stylegan2")), DIGITS)
+    styled = Run(tmp_path, Config(generator=stylegan2.GeneratorSection()), DIGITS)
     with pytest.raises(InputError, match="truncation is at least 0, not -1"):
         styled.sample(1, truncation=-1)
 

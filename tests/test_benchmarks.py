@@ -3,12 +3,24 @@
 import dataclasses
 import functools
 import importlib.util
+import json
+import os
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from benchmarks import flops, growth, jax_side, throughput
+from benchmarks import (
+    accelerator,
+    accelerator_parts,
+    flops,
+    growth,
+    jax_side,
+    pytest_log,
+    throughput,
+)
 from benchmarks.workloads import WORKLOADS
 from gan_jax.networks import layers
 from gan_jax.steps import Alternation, alternate
@@ -116,3 +128,145 @@ def test_table_of_throughput():
 
 def test_slope_of_growth():
     assert growth.exponent((1, 2, 4), [9.0, 5.0, 20.0]) == pytest.approx(2.0)
+
+
+class Script:
+    """Parts that are a line of Python each, in place of the real ones."""
+
+    HEAD = (
+        "import json, sys, time; out = sys.argv[sys.argv.index('--out') + 1]; "
+        "put = lambda **f: open(out, 'w').write(json.dumps(f)); sys.stdin.readline(); "
+    )
+
+    def __init__(self, **parts):
+        self.parts, self.begun = parts, []
+
+    def __call__(self, name):
+        self.begun.append(name)
+        return [sys.executable, "-S", "-c", self.HEAD + self.parts[name]]
+
+
+def drive(path, script, *groups, minutes=1.0):
+    results = accelerator.Results(path)
+    driver = accelerator.Driver(accelerator.Options(path, minutes), results, script)
+    driver.run([tuple(accelerator.Part(*part) for part in group) for group in groups])
+    return json.loads(path.read_text())["parts"]
+
+
+def test_parts_of_the_accelerator(tmp_path, capsys):
+    """One that fails or hangs leaves what it had and its last words, and the next one goes on; what
+    is there is not measured again, unless it failed."""
+    path = tmp_path / "deep" / "found.json"
+    script = Script(
+        good="put(ms=1.5)",
+        bad="put(ms=2.5); print('before'); sys.exit('no such device')",
+        hangs="import signal; signal.signal(signal.SIGUSR1, lambda *_: print('here', flush=True)); "
+        "put(ms=3.5); time.sleep(60)",
+        last="put(ms=4.5)",
+    )
+    groups = [("good", 20.0)], [("bad", 20.0), ("hangs", 1.0)], [("last", 20.0)]
+    parts = drive(path, script, *groups)
+    assert parts["good"]["ms"] == 1.5
+    assert "error" not in parts["good"]
+    assert parts["bad"]["ms"] == 2.5
+    assert parts["bad"]["error"] == "before\nno such device"
+    assert parts["hangs"]["ms"] == 3.5
+    assert parts["hangs"]["error"].endswith("last lines:\nhere")
+    assert "stopped after" in parts["hangs"]["error"]
+    assert parts["last"]["ms"] == 4.5
+    assert "bad: FAILED" in capsys.readouterr().out
+
+    again = Script(bad="put(ms=5.5)", hangs="put(ms=6.5)")
+    parts = drive(path, again, *groups)
+    assert sorted(again.begun) == ["bad", "hangs"]
+    assert [parts[name]["ms"] for name in ("good", "bad", "hangs", "last")] == [1.5, 5.5, 6.5, 4.5]
+    assert not any("unfinished" in figures or "error" in figures for figures in parts.values())
+
+
+def test_no_part_begins_without_time(tmp_path, capsys):
+    path = tmp_path / "found.json"
+    path.write_text(json.dumps({"environment": {}, "parts": {"old": {"ms": 1}}}))
+    script = Script()
+    assert drive(path, script, [("new", 20.0)], minutes=0.1) == {"old": {"ms": 1}}
+    assert script.begun == []
+    assert "new: no time left" in capsys.readouterr().out
+
+
+def test_every_part_has_something_to_measure(tmp_path):
+    for small in (False, True):
+        groups = accelerator.plan(accelerator.Options(tmp_path / "found.json", small=small))
+        names = [part.name for group in groups for part in group]
+        assert len(set(names)) == len(names)
+        assert {name.partition("/")[0] for name in names} <= {
+            "throughput", *accelerator_parts.PARTS
+        }  # fmt: skip
+
+
+def test_parts_are_chosen_by_the_beginnings_of_their_names(tmp_path):
+    options = accelerator.Options(tmp_path / "found.json", only=("presets/r3gan", "digits"))
+    names = [part.name for group in accelerator.plan(options) for part in group]
+    assert names == ["digits", "presets/r3gan-cifar10", "presets/r3gan-ffhq-64"]
+
+
+def test_table_of_an_accelerator():
+    side = {
+        "ms": 2.0, "images_per_s": 5000.0, "gflops": 300.0, "of_matmul": 0.5, "peak_gib": 1.0,
+        "compile_s": 1.5,
+    }  # fmt: skip
+    preset = {"ms": 9.0, "images_per_s": 10.0, "hours": 3.25, "memory_gib": 7.0, "compile_s": 40.0}
+    parts = {
+        "device": {"backend": "gpu"},
+        "tests": {"passed": 3, "failures": {"tests/test_a.py::test_b": "assert | 1"}},
+        "throughput/mlp/float32": {"jax": side, "torch": side | {"ms": 6.0}},
+        "compiled/mlp/float32": {"ms": 3.0},
+        "throughput/sngan32/float32": {"jax": side},
+        "dispatch/mlp": {
+            "of_64": {"ms": 1.0}, "of_1": {"ms": 4.0}, "host_share_of_single_calls": 0.75
+        },
+        "determinism/mlp": {"plain_equal": False, "deterministic_equal": True, "cost": 0.125},
+        "presets/x": {
+            "published_batch_size": 64, "float32": preset | {"batch_size": 32},
+            "bfloat16": {"error": "no\nmemory"},
+        },
+        "presets/y": {"error": "last\nwords"},
+        "training/cifar10": {
+            "iterations": 1000, "images": 5, "images_per_s": 2.0,
+            "scores": [{"iteration": 500, "conventions": "train", "scores": {"FID": 12.0}}],
+        },
+    }  # fmt: skip
+    text = accelerator.table(parts)
+    for row in (
+        "| device | backend gpu |",
+        "| mlp/float32 | 2 | 5,000 | 300 | 0.500 | 6 | 3 | **1.50** | 1.0 / 1.0 | 1.5 |",
+        "| sngan32/float32 | 2 | 5,000 | 300 | 0.500 | — | — | — | 1.0 | 1.5 |",
+        "one in a call, the host's share | 1, 4, 75.0% |",
+        "its cost | False, True, +12.5% |",
+        "| x | float32 | 32 (halved: memory) | 9 | 10 | 3.2 | 7.0 | 40 |",
+        "| x | bfloat16 | no |",
+        "| iteration 500 | FID 12 [train] |",
+        "| presets/y | words |",
+        "| tests/test_a.py::test_b | assert / 1 |",
+    ):
+        assert row in text
+    assert accelerator.table({}) == ""
+
+
+def test_pytest_writes_down_every_result(tmp_path):
+    test = tmp_path / "test_three.py"
+    test.write_text(
+        "import pytest\n"
+        "def test_good(): pass\n"
+        "def test_bad(): assert 1 == 2, 'one'\n"
+        "@pytest.mark.skip(reason='not here')\n"
+        "def test_skipped(): pass\n"
+    )
+    log = tmp_path / "log.jsonl"
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "benchmarks.pytest_log"]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTEST_XDIST_WORKER"}
+    environment |= {"PYTEST_LOG": str(log), "PYTHONPATH": str(accelerator.ROOT)}
+    command += ["-p", "no:cacheprovider", "--rootdir", str(tmp_path), "test_three.py"]
+    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    found = pytest_log.read(log)
+    assert (found["passed"], found["failed"], found["skipped"]) == (1, 1, 1)
+    assert found["failures"] == {"test_three.py::test_bad": "AssertionError: one"}
+    assert "not here" in found["skips"]["test_three.py::test_skipped"]

@@ -7,10 +7,13 @@ import sys
 import pytest
 
 import gan_jax
-from gan_jax import commands
-from gan_jax.config import Config, Data, Evaluation, Network, Objective
+from gan_jax.cli.main import main
+from gan_jax.config import Evaluation
+from gan_jax.data import Data
 from gan_jax.evaluation.extractors import classifier
+from gan_jax.networks import dcgan
 from gan_jax.runs import Run
+from gan_jax.tasks.generation import Config, Objective
 
 
 @pytest.fixture
@@ -20,7 +23,7 @@ def gan_jax_command(monkeypatch, capsys):
     def run(*arguments) -> tuple[str, str]:
         monkeypatch.setattr(sys, "argv", ["gan-jax", *map(str, arguments)])
         with contextlib.suppress(SystemExit):  # of bad input
-            commands.main()
+            main()
         printed = capsys.readouterr()
         return printed.out, printed.err
 
@@ -36,8 +39,8 @@ def digits(tmp_path_factory):
         batch_size=8,
         data=Data(source="digits"),
         objective=Objective(latent_dim=4, conditional=True),
-        generator=Network(width=2),
-        discriminator=Network(width=2),
+        generator=dcgan.GeneratorSection(width=2, norm="none"),
+        discriminator=dcgan.DiscriminatorSection(width=2),
         evaluation=Evaluation(every=2, samples=100, best="Recall"),
     )
     out = tmp_path_factory.mktemp("digits")
@@ -66,7 +69,7 @@ def test_evaluate_says_what_metrics_there_are(digits, gan_jax_command):
 def test_only_some_data_have_splits(digits, gan_jax_command):
     for split in ("tset", "train"):
         _, error = gan_jax_command("evaluate", digits, "--split", split)
-        assert error == "error: only TFDS datasets have splits: digits has none\n"
+        assert error == "error: only stacked_mnist and tfds:NAME have splits: digits has none\n"
 
 
 def test_a_classifier_can_be_trained_ahead_and_is_then_used(digits, gan_jax_command, monkeypatch):

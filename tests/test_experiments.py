@@ -14,9 +14,10 @@ from helpers import EXPERIMENTS
 from PIL import Image
 
 from gan_jax import build, commands
-from gan_jax.config import Config, from_json
+from gan_jax.config import from_json
 from gan_jax.data import Description, gaussians
 from gan_jax.runs import Run
+from gan_jax.tasks.generation import Config
 
 DIGITS = EXPERIMENTS / "digits.py"
 RECIPES = ("dcgan", "sngan", "biggan", "stylegan2", "r3gan")

@@ -324,6 +324,7 @@ def test_streams_under_pmap(tmp_path):
 KEY = jax.random.key(0)
 
 
+@functools.partial(jax.jit, static_argnames="axis_name")
 def flipped(real, key=KEY, axis_name=None):
     return prepare({"real": real}, key, flip=("real",), axis_name=axis_name)["real"]
 

@@ -1,4 +1,4 @@
-"""Pictures for people."""
+"""Images for people."""
 
 import numpy as np
 import pytest
@@ -32,10 +32,10 @@ def test_to_uint8_undoes_normalisation():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_sheet_lays_pictures_out_row_by_row(channels):
+def test_sheet_lays_images_out_row_by_row(channels):
     values = np.linspace(-1, 0.9, 6, dtype=np.float32)
-    pictures = np.broadcast_to(values[:, None, None, None], (6, 2, 2, channels))
-    sheet = figures.sheet(pictures, columns=3, enlarge_to=0)
+    images = np.broadcast_to(values[:, None, None, None], (6, 2, 2, channels))
+    sheet = figures.sheet(images, columns=3, enlarge_to=0)
     # A pixel of white around each: 2 rows and 3 columns of 2×2.
     assert sheet.shape == (7, 10, channels)
     assert sheet.dtype == np.uint8
@@ -47,7 +47,7 @@ def test_sheet_lays_pictures_out_row_by_row(channels):
     assert (sheet[white] == 255).all()
 
 
-def test_sheet_leaves_missing_pictures_white():
+def test_sheet_leaves_missing_images_white():
     sheet = figures.sheet(-np.ones((3, 2, 2, 1), np.float32), columns=2, enlarge_to=0)
     assert sheet.shape == (7, 7, 1)
     assert (sheet == 0).sum() == 3 * 4
@@ -56,23 +56,23 @@ def test_sheet_leaves_missing_pictures_white():
 
 @pytest.mark.parametrize(("enlarge_to", "factor"), [(0, 1), (7, 1), (13, 1), (14, 2), (800, 114)])
 def test_sheet_is_enlarged_by_a_whole_factor(enlarge_to, factor):
-    pictures = np.random.default_rng(0).uniform(-1, 1, (4, 2, 2, 3)).astype(np.float32)
-    small = figures.sheet(pictures, 2, enlarge_to=0)
-    large = figures.sheet(pictures, 2, enlarge_to=enlarge_to)
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 2, 2, 3)).astype(np.float32)
+    small = figures.sheet(images, 2, enlarge_to=0)
+    large = figures.sheet(images, 2, enlarge_to=enlarge_to)
     assert large.shape == (7 * factor, 7 * factor, 3)
     np.testing.assert_array_equal(large[::factor, ::factor], small)
     np.testing.assert_array_equal(large[factor - 1 :: factor, factor - 1 :: factor], small)
 
 
-def red(picture):
+def red(image):
     """How many pixels are red."""
-    r, g, b = np.moveaxis(picture.astype(int), -1, 0)
+    r, g, b = np.moveaxis(image.astype(int), -1, 0)
     return ((r > g + 60) & (r > b + 60)).sum()
 
 
-def grey(picture):
+def gray(image):
     """How many pixels are of the grey of real points, 0.75."""
-    return (picture == 191).all(axis=-1).sum()
+    return (image == 191).all(axis=-1).sum()
 
 
 @pytest.fixture(scope="module")
@@ -82,24 +82,24 @@ def clouds():
     return rng.normal(size=(300, 2)), rng.normal((6, 0), 1, (300, 2))
 
 
-def test_scatter_shows_both_colours(clouds):
+def test_scatter_shows_both_colors(clouds):
     generated, real = clouds
     both, alone = figures.scatter(generated, real), figures.scatter(generated)
     assert both.dtype == np.uint8
     assert both.shape == alone.shape == (720, 720, 3)
     assert red(both) > 200
     assert red(alone) > 200
-    assert grey(both) > grey(alone) + 200
+    assert gray(both) > gray(alone) + 200
 
 
 def test_scatter_puts_points_where_they_are():
     # Right and above: matplotlib's y axis points up.
     real = np.array([[-1.0, -1.0], [1.0, 1.0]])
     near_point = np.full((400, 2), 0.8) + np.random.default_rng(0).normal(0, 0.02, (400, 2))
-    picture = figures.scatter(near_point, real)
-    left_below = picture[360:, :360]
+    image = figures.scatter(near_point, real)
+    left_below = image[360:, :360]
     assert red(left_below) == 0
-    assert red(picture[:, 360:]) > 50
+    assert red(image[:, 360:]) > 50
 
 
 def test_scatter_frames_the_real_points(clouds):
@@ -114,10 +114,10 @@ def test_save_writes_a_png_that_reads_back(tmp_path, channels):
     array = np.random.default_rng(0).integers(0, 256, (5, 7, channels), np.uint8)
     path = tmp_path / "new" / "folder" / "a.png"
     figures.save(array, path)
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-        assert picture.mode == {1: "L", 3: "RGB"}[channels]
-        np.testing.assert_array_equal(np.asarray(picture).reshape(array.shape), array)
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        assert image.mode == {1: "L", 3: "RGB"}[channels]
+        np.testing.assert_array_equal(np.asarray(image).reshape(array.shape), array)
     assert [f.name for f in path.parent.iterdir()] == ["a.png"]
 
 

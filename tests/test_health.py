@@ -7,22 +7,26 @@ import pytest
 from helpers import assert_same, largest_difference
 
 import gan_jax
-from gan_jax import monitor
-from gan_jax.config import Config, Data, Evaluation, Network, Objective
-from gan_jax.diagnosis import Diagnosis
+from gan_jax.config import Evaluation
+from gan_jax.data import Data
 from gan_jax.errors import FailedError, InputError
-from gan_jax.metrics.evaluation import Evaluator, Score
-from gan_jax.steps import Pace
+from gan_jax.evaluation.evaluator import Evaluator
+from gan_jax.evaluation.metric import Score
+from gan_jax.health.diagnosis import Diagnosis
+from gan_jax.networks import mlp
 from gan_jax.runs import Rollback, Run
+from gan_jax.steps import Pace
+from gan_jax.tasks.generation import Config, Objective
+from gan_jax.training import monitor
 
 CONFIG = Config(
     name="points",
     iterations=12,
     batch_size=16,
     data=Data(source="ring"),
-    objective=Objective(latent_dim=2, r1=0.1),
-    generator=Network(kind="mlp", width=8, depth=2),
-    discriminator=Network(kind="mlp", width=8, depth=2),
+    objective=Objective(latent_dim=2, penalties={"r1": 0.1}),
+    generator=mlp.GeneratorSection(width=8, depth=2),
+    discriminator=mlp.DiscriminatorSection(width=8, depth=2),
     evaluation=Evaluation(every=0),
     check_every=2,
     log_every=12,
@@ -59,7 +63,7 @@ def scores(monkeypatch):
         waiting = list(values)
 
         def call(self, g):
-            return [Score("SWD", waiting.pop(0), "points, train, 10k/20")]
+            return [Score("SWD", waiting.pop(0), "points, train, 10k/20", higher_is_better=False)]
 
         monkeypatch.setattr(Evaluator, "__call__", call)
 
@@ -118,7 +122,7 @@ def test_a_rollback_goes_on_from_a_healthy_checkpoint_at_half_the_rates(tmp_path
 
 
 def test_after_some_rollbacks_it_stops(tmp_path, monkeypatch):
-    monkeypatch.setattr("gan_jax.loop._ROLLBACKS", 1)
+    monkeypatch.setattr("gan_jax.training.train._ROLLBACKS", 1)
     failed = Diagnosis("g_overpowers", "It never ends.", "")
     monkeypatch.setattr(monitor, "diagnose", lambda history: failed)
     with pytest.raises(FailedError, match="It never ends"):
@@ -127,7 +131,7 @@ def test_after_some_rollbacks_it_stops(tmp_path, monkeypatch):
 
 
 def test_balance_slows_the_player_that_is_ahead(tmp_path, monkeypatch):
-    monkeypatch.setattr("gan_jax.loop.pace", lambda history: Pace(d_every=4, g_every=1))
+    monkeypatch.setattr("gan_jax.training.hooks.pace", lambda history: Pace(d_every=4, g_every=1))
     config = changed(balance=True, iterations=6, check_every=2)
     result = gan_jax.train(config, out=tmp_path)
     assert int(result.d.step) == 2  # at iterations 0 and 4
@@ -135,7 +139,7 @@ def test_balance_slows_the_player_that_is_ahead(tmp_path, monkeypatch):
 
 
 def test_balance_with_equal_turns_is_training_as_usual(tmp_path, monkeypatch):
-    monkeypatch.setattr("gan_jax.loop.pace", lambda history: Pace())
+    monkeypatch.setattr("gan_jax.training.hooks.pace", lambda history: Pace())
     balanced = gan_jax.train(changed(balance=True), out=tmp_path / "a")
     usual = gan_jax.train(CONFIG, out=tmp_path / "b")
     assert largest_difference(balanced[:2], usual[:2]) < 1e-5
@@ -144,8 +148,8 @@ def test_balance_with_equal_turns_is_training_as_usual(tmp_path, monkeypatch):
 def test_a_balanced_run_resumes_exactly(tmp_path, monkeypatch):
     """The pace is a function of the checks, which a resumed run reads."""
     # A band in which every check slows one of the players.
-    monkeypatch.setattr("gan_jax.balance.AHEAD", 0.5)
-    monkeypatch.setattr("gan_jax.balance.BEHIND", 0.5)
+    monkeypatch.setattr("gan_jax.health.balance.AHEAD", 0.5)
+    monkeypatch.setattr("gan_jax.health.balance.BEHIND", 0.5)
     whole = gan_jax.train(changed(balance=True), out=tmp_path / "whole")
     gan_jax.train(changed(balance=True, iterations=7), out=tmp_path / "cut")
     resumed = gan_jax.train(changed(balance=True), out=tmp_path / "cut")
@@ -187,7 +191,7 @@ def test_evaluations_resume_and_scores_of_other_conventions_do_not_compete(tmp_p
     ("fields", "says"),
     [
         ({"evaluation": Evaluation(metrics=("is",))}, "classifier or inception"),
-        ({"evaluation": Evaluation(extractor="classifier")}, "pictures with labels"),
+        ({"evaluation": Evaluation(extractor="classifier")}, "images with labels"),
         ({"evaluation": Evaluation(best="beauty")}, "none of the scores: SWD, modes"),
         ({"evaluation": Evaluation(metrics=("charm",))}, "unknown evaluation.metrics"),
         ({"on_failure": "panic"}, "unknown on_failure"),

@@ -1,4 +1,4 @@
-"""The loop: exact resume, devices and processes that do not matter, and what a run leaves."""
+"""The trainer: exact resume, devices and processes that do not matter, and what a run leaves."""
 
 import dataclasses
 import json
@@ -17,11 +17,16 @@ from helpers import assert_same, largest_difference
 from PIL import Image
 
 import gan_jax
-from gan_jax import loop, runs
-from gan_jax.config import Alternation, Config, Data, Network, Objective, Optimizer, to_json
-from gan_jax.data import Description
+from gan_jax.config import Optimizer, to_json
+from gan_jax.data import Data, Description
 from gan_jax.errors import DivergedError, InputError
+from gan_jax.networks import dcgan, mlp
 from gan_jax.runs import Run
+from gan_jax.runs.lock import alone
+from gan_jax.steps import Alternation
+from gan_jax.tasks.generation import Config, Objective
+from gan_jax.training.train import Result
+from gan_jax.training.trainer import Trainer
 
 # Intervals that do not divide each other, so that calls of the program have odd lengths.
 POINTS = Config(
@@ -29,21 +34,21 @@ POINTS = Config(
     iterations=12,
     batch_size=16,
     data=Data(source="ring"),
-    objective=Objective(latent_dim=2, r1=0.1),
+    objective=Objective(latent_dim=2, penalties={"r1": 0.1}),
     alternation=Alternation(d_steps=2),
-    generator=Network(kind="mlp", width=8, depth=2),
-    discriminator=Network(kind="mlp", width=8, depth=2),
+    generator=mlp.GeneratorSection(width=8, depth=2),
+    discriminator=mlp.DiscriminatorSection(width=8, depth=2),
     log_every=4,
     sample_every=12,
     checkpoint_every=6,
 )
-PICTURES = dataclasses.replace(
+IMAGES = dataclasses.replace(
     POINTS,
     data=Data(source="digits", flip=True),
     objective=Objective(latent_dim=4, conditional=True, loss="relativistic_average"),
     alternation=Alternation(),
-    generator=Network(width=2, norm="batch"),
-    discriminator=Network(width=2, norm="spectral"),
+    generator=dcgan.GeneratorSection(width=2),
+    discriminator=dcgan.DiscriminatorSection(width=2, norm="spectral"),
 )
 
 
@@ -51,16 +56,16 @@ def changed(config: Config, **fields) -> Config:
     return dataclasses.replace(config, **fields)
 
 
-def test_only_classes_that_were_trained_on_are_shown(tmp_path):
+def test_only_classes_that_were_trained_on_are_shown():
     """Of data without some of their classes, which have ten nevertheless."""
     data = Description((8, 8, 1), 10, 100, "")
-    run = Run(tmp_path, changed(PICTURES, data=Data(classes=(8, 3))), data)
-    assert list(run.labels(5)) == [3, 8, 3, 8, 3]
-    assert list(run.labels(2, 5)) == [5, 5]
-    assert loop._sheet_size(run) == (20, 10)
-    everything = Run(tmp_path, PICTURES, data)
+    some = changed(IMAGES, data=Data(classes=(8, 3))).build(data)
+    assert list(some.labels(5)) == [3, 8, 3, 8, 3]
+    assert list(some.labels(2, 5)) == [5, 5]
+    assert some.sheet == (20, 10)
+    everything = IMAGES.build(data)
     assert list(everything.labels(11)) == [*range(10), 0]
-    assert loop._sheet_size(everything) == (100, 10)
+    assert everything.sheet == (100, 10)
 
 
 def script(tmp_path: Path, config: Config) -> Path:
@@ -131,7 +136,7 @@ def whole(tmp_path_factory):
     """Each run, uninterrupted, on the 4 devices here."""
     results = {}
 
-    def get(config: Config) -> loop.Result:
+    def get(config: Config) -> Result:
         key = to_json(config)
         if key not in results:
             results[key] = gan_jax.train(config, out=tmp_path_factory.mktemp("whole"))
@@ -145,12 +150,12 @@ def whole(tmp_path_factory):
 
 def test_resuming_in_a_fresh_process_is_exact(whole, tmp_path):
     out = tmp_path / "run"
-    path = script(tmp_path, PICTURES)
-    gan_jax.train(changed(PICTURES, iterations=6), out=out)
+    path = script(tmp_path, IMAGES)
+    gan_jax.train(changed(IMAGES, iterations=6), out=out)
     output = finish(launch(path, "--out", out))
     assert "going on from the checkpoint at iteration 6" in output
     resumed = Run.open(out).states()
-    assert_same(resumed, whole(PICTURES)[:2])
+    assert_same(resumed, whole(IMAGES)[:2])
 
 
 def test_however_a_run_is_cut_it_is_the_same(whole, tmp_path):
@@ -210,7 +215,7 @@ def test_a_directory_is_one_process_s_at_a_time(tmp_path):
     config = changed(POINTS, iterations=2)
     gan_jax.train(config, out=tmp_path)
     more = changed(POINTS, iterations=4)
-    with runs.alone(tmp_path), pytest.raises(InputError, match="another process is training"):
+    with alone(tmp_path), pytest.raises(InputError, match="another process is training"):
         gan_jax.train(more, out=tmp_path)
     gan_jax.train(more, out=tmp_path)
     assert checkpoints_in(tmp_path)[-1] == 4
@@ -221,9 +226,9 @@ def test_a_directory_is_one_process_s_at_a_time(tmp_path):
 
 def test_one_device_gives_what_four_give(whole, tmp_path):
     out = tmp_path / "run"
-    output = finish(launch(script(tmp_path, PICTURES), "--out", out, devices=1))
+    output = finish(launch(script(tmp_path, IMAGES), "--out", out, devices=1))
     assert "on 1 CPU device" in output
-    one, four = Run.open(out), Run.open(whole(PICTURES).directory)
+    one, four = Run.open(out), Run.open(whole(IMAGES).directory)
     samples = one.sample(20), four.sample(20)
     np.testing.assert_allclose(*samples, atol=1e-4)
     assert np.std(samples[0]) > 0.001
@@ -233,7 +238,7 @@ def test_one_device_gives_what_four_give(whole, tmp_path):
 def test_two_processes_give_what_one_gives(whole, tmp_path):
     """2 processes × 2 devices train, save and resume; 1 process × 4 devices does the same."""
     out = tmp_path / "run"
-    path = script(tmp_path, PICTURES)
+    path = script(tmp_path, IMAGES)
 
     def both(*flags) -> list[str]:
         return [finish(process) for process in launch_two(path, ["--out", out, *flags])]
@@ -243,9 +248,9 @@ def test_two_processes_give_what_one_gives(whole, tmp_path):
     assert "done:" not in second
     both()
     states = Run.open(out).states()
-    assert largest_difference(states, whole(PICTURES)[:2]) < 2e-3
+    assert largest_difference(states, whole(IMAGES)[:2]) < 2e-3
     assert [e["iteration"] for e in logged(out)] == [4, 6, 8, 12]  # one writer
-    samples = [Run(d, PICTURES, Run.open(out).data).sample(20) for d in (out, whole(PICTURES)[2])]
+    samples = [Run(d, IMAGES, Run.open(out).data).sample(20) for d in (out, whole(IMAGES)[2])]
     np.testing.assert_allclose(*samples, atol=2e-3)
 
 
@@ -270,15 +275,15 @@ def test_replicas_stay_identical(tmp_path):
     """After training, every device holds the same bits."""
     replicas = []
 
-    class Watching(loop._Session):
-        def _iterate(self, d, g, start):
-            d, g, reached = super()._iterate(d, g, start)
+    class Watching(Trainer):
+        def train(self, d, g, first):
+            d, g, reached = super().train(d, g, first)
             replicas.extend(jax.tree.leaves((d, g)))
             return d, g, reached
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "_Session", Watching)
-        gan_jax.train(PICTURES, out=tmp_path)
+        patch.setattr("gan_jax.training.train.Trainer", Watching)
+        gan_jax.train(IMAGES, out=tmp_path)
     assert replicas
     for leaf in replicas:
         shards = [np.asarray(shard.data).tobytes() for shard in leaf.addressable_shards]
@@ -297,12 +302,12 @@ def test_a_seed_reproduces_a_run_and_another_does_not(whole, tmp_path):
 
 def test_streamed_data_train_as_resident_ones(tmp_path):
     rng = np.random.default_rng(0)
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     for i in range(40):
         path = folder / str(i % 3) / f"{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8)).save(path)
-    config = changed(PICTURES, data=Data(source=f"folder:{folder}", flip=True))
+    config = changed(IMAGES, data=Data(source=f"folder:{folder}", flip=True))
     resident = gan_jax.train(config, out=tmp_path / "resident")
     streamed = changed(config, data=dataclasses.replace(config.data, budget_gib=0.0))
     result = gan_jax.train(streamed, out=tmp_path / "streamed")
@@ -315,7 +320,7 @@ def test_periods_take_turns_by_epochs(tmp_path):
     """1,797 digits in batches of 600: epochs begin at iterations 0, 3, 6, 9, 12 (by examples seen:
     0, 1,800, 3,600, 5,400, 7,200). D trains for two epochs, then G for one."""
     config = changed(
-        PICTURES, batch_size=600, iterations=12, alternation=Alternation(d_epochs=2, g_epochs=1)
+        IMAGES, batch_size=600, iterations=12, alternation=Alternation(d_epochs=2, g_epochs=1)
     )
     result = gan_jax.train(config, out=tmp_path)
     # Iterations 0 to 5 are D's, 6 to 8 G's, 9 to 11 D's again.
@@ -325,8 +330,8 @@ def test_periods_take_turns_by_epochs(tmp_path):
 
 
 def test_what_a_run_leaves(whole):
-    directory = whole(PICTURES).directory
-    assert Run.open(directory).config == PICTURES
+    directory = whole(IMAGES).directory
+    assert Run.open(directory).config == IMAGES
     assert [e["iteration"] for e in logged(directory)] == [4, 8, 12]
     entry = logged(directory)[-1]
     assert {"d/loss", "g/loss", "d/accuracy", "images_per_second", "epoch"} <= set(entry)
@@ -366,8 +371,8 @@ def test_batches_move_with_the_iteration(tmp_path):
 def test_a_changed_config_is_refused_by_name(tmp_path):
     gan_jax.train(changed(POINTS, iterations=2), out=tmp_path)
     before = (tmp_path / "config.json").read_text()
-    other = changed(POINTS, batch_size=8, objective=Objective(latent_dim=2, r1=0.3))
-    with pytest.raises(InputError, match=r"batch_size: 16 → 8; objective.r1: 0.1 → 0.3"):
+    other = changed(POINTS, batch_size=8, objective=Objective(latent_dim=2, penalties={"r1": 0.3}))
+    with pytest.raises(InputError, match=r"batch_size: 16 → 8; objective.penalties.r1: 0.1 → 0.3"):
         gan_jax.train(other, out=tmp_path)
     assert (tmp_path / "config.json").read_text() == before
 
@@ -376,7 +381,7 @@ def test_fork_goes_on_under_another_config(whole, tmp_path):
     old, new = tmp_path / "old", tmp_path / "new"
     gan_jax.train(changed(POINTS, iterations=6), out=old)
     before = sorted(p for p in old.rglob("*") if p.is_file())
-    other = changed(POINTS, objective=Objective(latent_dim=2, r1=5.0))
+    other = changed(POINTS, objective=Objective(latent_dim=2, penalties={"r1": 5.0}))
     result = gan_jax.train(other, out=old, fork=new)
     assert result.directory == new
     assert result.d.step == 24
@@ -400,7 +405,7 @@ def test_a_fork_of_a_finished_run_stands_on_its_own(tmp_path):
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
     old, new = tmp_path / "old", tmp_path / "new"
     gan_jax.train(changed(POINTS, iterations=1), out=old)
-    wider = changed(POINTS, discriminator=Network(kind="mlp", width=9, depth=2))
+    wider = changed(POINTS, discriminator=mlp.DiscriminatorSection(width=9, depth=2))
     with pytest.raises(InputError, match=r"d/opt_state/0/mu/Dense_0/bias is \(8,\) .* \(9,\)"):
         gan_jax.train(wider, out=old, fork=new)
 

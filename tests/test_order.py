@@ -46,7 +46,7 @@ def test_a_batch_takes_its_rest_from_the_next_epoch():
 def test_batches_do_not_depend_on_what_was_asked_before():
     order, wanted = Order(5, 11, 4), range(40)
     forwards = [order.batch(i) for i in wanted]
-    for i in np.random.default_rng(0).permutation(40):
+    for i in np.random.default_rng(0).permutation(40).tolist():
         np.testing.assert_array_equal(order.batch(i), forwards[i])
         np.testing.assert_array_equal(Order(5, 11, 4).batch(i), forwards[i])
 

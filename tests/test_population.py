@@ -7,19 +7,24 @@ import numpy as np
 import pytest
 
 import gan_jax
-from gan_jax import population
-from gan_jax.config import Config, Data, Evaluation, Network, Objective, Optimizer
+from gan_jax.config import Evaluation, Optimizer
+from gan_jax.data import Data
 from gan_jax.errors import InputError
-from gan_jax.population import Population, load_members
+from gan_jax.networks import dcgan, mlp
+from gan_jax.tasks.generation import Config, Objective
+from gan_jax.training import population
+from gan_jax.training.population import Population, load_members
 
 ADAM = Optimizer(learning_rate=1e-3, options={"b1": 0.0, "b2": 0.99})
 CONFIG = Config(
     iterations=12,
     batch_size=16,
     data=Data(source="ring"),
-    objective=Objective(loss="relativistic_pairing", r1=0.1, r2=0.1, latent_dim=2),
-    generator=Network(kind="mlp", width=8, depth=1),
-    discriminator=Network(kind="mlp", width=8, depth=1),
+    objective=Objective(
+        loss="relativistic_pairing", latent_dim=2, penalties={"r1": 0.1, "r2": 0.1}
+    ),
+    generator=mlp.GeneratorSection(width=8, depth=1),
+    discriminator=mlp.DiscriminatorSection(width=8, depth=1),
     g_optimizer=ADAM,
     d_optimizer=ADAM,
     evaluation=Evaluation(every=0),
@@ -49,8 +54,8 @@ PICTURES = [
         batch_size=8,
         data=Data(source="digits", flip=True),
         objective=dataclasses.replace(CONFIG.objective, conditional=True),
-        generator=Network(width=2, norm="batch"),
-        discriminator=Network(width=2),
+        generator=dcgan.GeneratorSection(width=2),
+        discriminator=dcgan.DiscriminatorSection(width=2),
     )
     for seed in (0, 1)
 ]

@@ -5,16 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from gan_jax.build import optimizers
 from helpers import LATENT_DIM, mlps, objective, points
 
 import gan_jax
 from gan_jax import schedules
-from gan_jax.build import optimizers
-from gan_jax.config import Annealing, Config, Objective, Optimizer
+from gan_jax.config import Annealing, Optimizer
 from gan_jax.ema import EMA
 from gan_jax.regularizers import R1
 from gan_jax.schedules import Schedule
 from gan_jax.steps import Alternation
+from gan_jax.tasks.generation import Config, Objective
 
 KEY = jax.random.key(0)
 
@@ -129,7 +130,7 @@ def test_traced_learning_rates_are_numbers_in_the_state():
 
 def test_lazy_penalties_correct_adam():
     lazy = Config(
-        objective=Objective(r1=1.0, lazy=4),
+        objective=Objective(lazy=4, penalties={"r1": 1.0}),
         d_optimizer=Optimizer("adam", 1.0, {"b1": 0.0, "b2": 0.5, "eps": 0.0}),
     )
     d_tx, g_tx = optimizers(lazy)
@@ -142,7 +143,7 @@ def test_annealed_b2_is_corrected_at_both_ends():
     """With gradients 1, 2 and b1 = 0, as above: b2 is corrected to √b2 for a penalty every time."""
     config = Config(
         batch_size=1,
-        objective=Objective(r1=1.0, lazy=2),
+        objective=Objective(lazy=2, penalties={"r1": 1.0}),
         d_optimizer=Optimizer("adam", 3.0, {"b1": 0.0, "b2": 0.5, "eps": 0.0}),
         annealing=Annealing(images=1, shape="linear", b2=0.9),
     )

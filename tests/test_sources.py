@@ -1,6 +1,8 @@
 """Sources of real examples: what they give, their cache, and their fingerprints."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -326,11 +328,11 @@ def test_tfds(tfds_dir, name, shape):
         assert source.label[i] == records[i]["label"]
 
 
-def test_tfds_from_the_environment_streamed_and_refitted(tfds_dir, monkeypatch):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tfds_dir))
+def test_tfds_streamed_and_refitted(tfds_dir):
+    directory = str(tfds_dir)
     data = Data(source="tfds:mnist", split="train", resolution=32, fit="pad", channels=3)
-    source = load(data, budget_bytes=0)
-    plain = load(Data(source="tfds:mnist", split="train"), budget_bytes=0)
+    source = load(data, budget_bytes=0, data_dir=directory)
+    plain = load(Data(source="tfds:mnist", split="train"), budget_bytes=0, data_dir=directory)
     assert source.description.examples == 60_000
     assert source.description.shape == (32, 32, 3)
     assert source.description.fingerprint != plain.description.fingerprint
@@ -338,6 +340,23 @@ def test_tfds_from_the_environment_streamed_and_refitted(tfds_dir, monkeypatch):
         (image, label), (original, same_label) = source.read(i), plain.read(i)
         np.testing.assert_array_equal(image[2:30, 2:30], np.repeat(original, 3, axis=-1))
         assert label == same_label
+
+
+def test_tfds_from_the_environment(tfds_dir):
+    # It looks at its variable once, when it is imported: in a process of its own.
+    code = (
+        "from gan_jax.data import Data, load\n"
+        "print(load(Data(source='tfds:mnist', split='test[:8]')).description)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TFDS_DATA_DIR": str(tfds_dir)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    here = load(Data(source="tfds:mnist", split="test[:8]"), data_dir=str(tfds_dir))
+    assert done.stdout.strip() == str(here.description)
 
 
 # ---- the cache ----

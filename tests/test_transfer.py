@@ -11,10 +11,13 @@ import pytest
 from helpers import assert_same, dcgans, objective
 
 import gan_jax
-from gan_jax.config import Config, Data, Evaluation, Network, Objective, Optimizer
+from gan_jax.config import Evaluation, Optimizer
+from gan_jax.data import Data
 from gan_jax.errors import InputError
+from gan_jax.networks import dcgan
 from gan_jax.runs import Run
-from gan_jax.transfer import transfer
+from gan_jax.tasks.generation import Config, Objective
+from gan_jax.training.transfer import transfer
 from gan_jax.transforms import freeze
 
 SMALL = Config(
@@ -22,8 +25,8 @@ SMALL = Config(
     batch_size=8,
     data=Data(source="digits"),
     objective=Objective(loss="hinge", latent_dim=4),
-    generator=Network(width=2, norm="batch"),
-    discriminator=Network(width=2, norm="spectral"),
+    generator=dcgan.GeneratorSection(width=2),
+    discriminator=dcgan.DiscriminatorSection(width=2, norm="spectral"),
     evaluation=Evaluation(every=0),
     log_every=1,
     sample_every=100,
@@ -129,7 +132,7 @@ def test_other_shapes_begin_anew(trained, tmp_path, capsys):
 
 
 def test_something_has_to_fit_both(trained, tmp_path):
-    wider = dataclasses.replace(SMALL, discriminator=Network(width=3, norm="none"))
+    wider = dataclasses.replace(SMALL, discriminator=dcgan.DiscriminatorSection(width=3))
     with pytest.raises(InputError, match=f"nothing of {trained.directory} fits the discriminator"):
         gan_jax.train(wider, out=tmp_path / "run", init_from=trained.directory)
     assert not (tmp_path / "run").exists()

@@ -64,7 +64,9 @@ def experiment(config: Config | Mapping[str, Config], description: str | None) -
         launch(Launch(config), arguments, description)
 
 
-def launch(default: Launch, arguments: list[str], description: str, prog: str | None = None) -> None:
+def launch(
+    default: Launch, arguments: list[str], description: str, prog: str | None = None
+) -> None:
     """Trains as the arguments say, given over a default."""
     config = choose_kinds(default.config, arguments)
     launch = tyro.cli(

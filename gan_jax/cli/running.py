@@ -24,7 +24,9 @@ def open_run(directory: Path, command: str) -> Run:
     run = Run.open(directory)
     if command not in run.task.commands:
         able = ", ".join(sorted(run.task.commands))
-        raise InputError(f"{directory} learns {run.config.kind}, which has no {command}: only {able}")
+        raise InputError(
+            f"{directory} learns {run.config.kind}, which has no {command}: only {able}"
+        )
     compilation.keep_compiled(paths.cache_root() / "compiled")
     return run
 

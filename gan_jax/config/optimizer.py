@@ -10,7 +10,7 @@ import optax
 from gan_jax.config.annealing import Annealing
 from gan_jax.errors import InputError
 from gan_jax.schedules import Schedule, by_update
-from gan_jax.sections import Numbers, Section, check_at_least, number
+from gan_jax.sections import Numbers, Section, number
 from gan_jax.transforms import clip_weights, freeze, lazy_adam, orthogonal_regularization
 
 LEARNING_RATE = "step_size"
@@ -86,9 +86,7 @@ def _build(
     section: Optimizer, annealing: Annealing, images: float, every: int, traced: bool
 ) -> optax.GradientTransformation:
     corrected = section.lazily(every)
-    rate = annealing.falling(
-        1.0 if traced else corrected.learning_rate, annealing.learning_rate
-    )
+    rate = annealing.falling(1.0 if traced else corrected.learning_rate, annealing.learning_rate)
     options: dict[str, Any] = dict(corrected.options)
     factory: Any = getattr(optax, section.name, None)
     if isinstance(rate, Schedule):

@@ -8,6 +8,7 @@ import contextlib
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,14 +29,14 @@ def load(key: str) -> dict[str, np.ndarray] | None:
         return None
 
 
-def store(key: str, **arrays: np.ndarray) -> None:
+def store(key: str, **arrays: Any) -> None:
     """Keeps arrays under `key`; whole or not at all, also when several processes do so."""
     path = directory() / f"{key}.npz"
     partial = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType] - none is a keyword
+            np.savez(file, **arrays)
         partial.rename(path)
     except OSError:
         with contextlib.suppress(OSError):

@@ -62,7 +62,7 @@ def load(
     labels_for: str = MODEL,
     data_dir: str | None = None,
     skip_bad_images: bool = False,
-    budget_bytes: float = 2 * 2**30,
+    budget_bytes: int | float = 2 * 2**30,
 ) -> Source:
     """The examples that `data` names; as `Examples` if they take no more than `budget_bytes`.
 

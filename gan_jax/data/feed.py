@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Integer, PyTree
+from jaxtyping import Integer, PyTree
 
 from gan_jax.data.order import Order
 from gan_jax.data.streams import Stream
@@ -91,9 +91,9 @@ class Feed:
         return jax.tree.map(self._by_device, rows)
 
     @staticmethod
-    def select(resident: PyTree, rows: PyTree) -> dict[str, Array]:
+    def select(resident: PyTree, rows: PyTree) -> dict[str, Any]:
         """On the device: the batches of one iteration from its rows, as read."""
-        batches: dict[str, Array] = {}
+        batches = {}
         for whole, here in zip(resident, rows, strict=True):
             batches |= {name: x[here] for name, x in whole.items()} if whole else here
         return batches

@@ -56,9 +56,7 @@ class AdaptiveAugmentation(Wrapper):
     ) -> tuple[Scalar, Aux]:
         """The discriminator's loss under the augmentation as it is now, and what follows for it
         from the logits of real examples."""
-        loss, aux = self._at_present(d).d_loss_given_fake(
-            d_params, d, fake, batch, key, axis_name
-        )
+        loss, aux = self._at_present(d).d_loss_given_fake(d_params, d, fake, batch, key, axis_name)
         memory = self.control.update(
             d.collections[OBJECTIVE]["augmentation"],
             aux.outputs["real"] - self.objective.loss.threshold,

@@ -54,9 +54,11 @@ class Checkpoints:
         self.close()
 
     def latest(self) -> int | None:
+        """The iteration of the latest one, if there is any."""
         return self._manager.latest_step()
 
     def all(self) -> list[int]:
+        """The iterations of all of them, in order."""
         return sorted(self._manager.all_steps())
 
     def save(self, iteration: int, d: TrainState, g: TrainState) -> None:
@@ -81,10 +83,10 @@ class Checkpoints:
         _check_same_leaves(_shapes(saved), _shapes(like), self.directory / str(iteration))
         host = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
         tree = self._manager.restore(iteration, args=ocp.args.StandardRestore(host))
-        return (
-            serialization.from_state_dict(d, tree["d"]),
-            serialization.from_state_dict(g, tree["g"]),
+        restored: Any = tuple(
+            serialization.from_state_dict(state, tree[name]) for state, name in ((d, "d"), (g, "g"))
         )
+        return restored
 
     def close(self) -> None:
         """Waits until what is being saved is on disk."""
@@ -102,15 +104,15 @@ def _as_tree(d: TrainState, g: TrainState) -> dict[str, Any]:
 
 
 def _shapes(tree: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    flat = traverse_util.flatten_dict(tree, sep="/")
+    flat: dict[str, Any] = traverse_util.flatten_dict(tree, sep="/")
     return {name: tuple(leaf.shape) for name, leaf in flat.items() if leaf is not None}
 
 
 def _check_same_leaves(
-    saved: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...]], path: Path
+    saved: dict[str, tuple[int, ...]], like: dict[str, tuple[int, ...]], path: Path
 ) -> None:
-    for name in sorted(saved.keys() | wanted.keys()):
-        there, here = saved.get(name, "absent"), wanted.get(name, "absent")
+    for name in sorted(saved.keys() | like.keys()):
+        there, here = saved.get(name, "absent"), like.get(name, "absent")
         if there != here:
             raise InputError(
                 f"the checkpoint {path} is of another architecture: {name} is {there} there and "

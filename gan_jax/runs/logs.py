@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboardX import SummaryWriter
@@ -64,8 +65,8 @@ class Log:
         if math.isfinite(value):
             self._events.add_scalar(name, value, iteration)
 
-    def image(self, iteration: int, array: np.ndarray) -> None:
-        """An image, uint8 [height, width, channels], for TensorBoard."""
+    def image(self, iteration: int, array: UInt8[np.ndarray, "h w c"]) -> None:
+        """An image for TensorBoard."""
         self._events.add_image("samples", array, iteration, dataformats="HWC")
 
     def say(self, text: str) -> None:

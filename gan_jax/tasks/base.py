@@ -7,7 +7,6 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key, PyTree, UInt8
 
-from gan_jax.config import Config
 from gan_jax.data import Stream
 from gan_jax.evaluation.evaluator import Evaluator
 from gan_jax.health.checks import Checks

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, UInt8
@@ -152,9 +151,7 @@ class Config(base.Config, kind="generation"):
             )
         self._validate_augmentation()
         if augmentation.transforms and self.discriminator.points:
-            raise InputError(
-                f"augmentation.kind {augmentation.kind} is for images, not for points"
-            )
+            raise InputError(f"augmentation.kind {augmentation.kind} is for images, not for points")
 
     def _validate_augmentation(self) -> None:
         objective, augmentation = self.objective, self.augmentation
@@ -312,7 +309,10 @@ class Generation:
     @property
     def discriminator(self) -> nn.Module:
         """The Linen module, which may judge several examples at once."""
-        module, packing = build_network(self.config.discriminator, self.form), self.config.objective.packing
+        module, packing = (
+            build_network(self.config.discriminator, self.form),
+            self.config.objective.packing,
+        )
         return module if packing == 1 else packed(module, packing)
 
     def create(self, key: Key[Array, ""], *, traced: bool = False) -> tuple[TrainState, TrainState]:
@@ -406,7 +406,7 @@ class Generation:
         )
 
     @property
-    def _sheet(self) -> tuple[int, int]:
+    def sheet(self) -> tuple[int, int]:
         """How many samples a preview shows, and in how many columns: one class a row if there are
         classes."""
         if not self.is_images:
@@ -417,7 +417,7 @@ class Generation:
 
     def preview(self, g: TrainState) -> Float[Array, "n ..."]:
         """Samples of the same latents every time, by class."""
-        n, _ = self._sheet
+        n, _ = self.sheet
         label = self.labels(n)
         return sampling.sample(
             g,
@@ -431,7 +431,7 @@ class Generation:
     def draw(self, preview: Any, dataset: Dataset) -> UInt8[np.ndarray, "height width c"]:
         """A sheet of images, or points over real ones."""
         if self.is_images:
-            return figures.sheet(preview, self._sheet[1])
+            return figures.sheet(preview, self.sheet[1])
         source = dataset.streams[0].source
         real = np.stack([source.read(i)[0] for i in range(min(2500, self.data.examples))])
         return figures.scatter(preview, real)

@@ -165,7 +165,9 @@ class Population:
             first = initial_states(_canonical(task, seed=task.config.seed), traced=True)
             states.append(
                 tuple(
-                    state.replace(opt_state=optax.tree.set(state.opt_state, **{LEARNING_RATE: rate}))
+                    state.replace(
+                        opt_state=optax.tree.set(state.opt_state, **{LEARNING_RATE: rate})
+                    )
                     for state, rate in zip(first, task.config.learning_rates, strict=True)
                 )
             )

@@ -58,9 +58,7 @@ class Trainer:
         self._hooks, self._checkpoint = (*hooks, checkpoint), checkpoint
         self._interruption, self._profile = interruption, profile
 
-    def train(
-        self, d: TrainState, g: TrainState, first: int
-    ) -> tuple[TrainState, TrainState, int]:
+    def train(self, d: TrainState, g: TrainState, first: int) -> tuple[TrainState, TrainState, int]:
         """From iteration `first` to the end, or until asked to stop: the states, which are saved,
         and the iteration reached. `d` and `g` are donated.
 

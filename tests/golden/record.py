@@ -346,8 +346,9 @@ def _launch(source: Path, names: list[str], devices: int, flags: list[str], *, a
 
 def _work(source: Path, names: list[str], devices: int, *, again: bool) -> None:
     """Trains these cases with the old code, and records each as soon as it is done."""
-    import gan_jax
     import jax
+
+    import gan_jax
 
     assert Path(gan_jax.__file__).is_relative_to(source), gan_jax.__file__
     assert jax.device_count() == devices

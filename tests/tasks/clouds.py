@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 from jaxtyping import Array, Float
 
@@ -91,8 +90,12 @@ class Config(base.Config, kind="clouds"):
     cycle: float = 1.0
 
     def load(self, *, data_dir=None, skip_bad_images=False, budget_bytes=0.0) -> Dataset:
-        sources = [load(data, seed=self.seed, budget_bytes=budget_bytes) for data in (self.a, self.b)]
-        streams = [Stream(source, name, number=i) for i, (source, name) in enumerate(zip(sources, "ab"))]
+        sources = [
+            load(data, seed=self.seed, budget_bytes=budget_bytes) for data in (self.a, self.b)
+        ]
+        streams = [
+            Stream(source, name, number=i) for i, (source, name) in enumerate(zip(sources, "ab"))
+        ]
         training, held_out = hold_out_each(streams, 100)
         a, b = (stream.source.description for stream in training)
         return Dataset(training, held_out, Domains(a, b))

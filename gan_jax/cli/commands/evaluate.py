@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from gan_jax.cli.running import Checkpoint, RunArgument, iteration_of, open_run
 from gan_jax.data.sources import check_splits

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import tyro
 
-from gan_jax import compilation, paths
+from gan_jax import compilation
 from gan_jax.data import Data, load
 from gan_jax.data.held_out import hold_out
 

@@ -18,7 +18,7 @@ def rng():
     return np.random.default_rng(1)
 
 
-def pictures(side, n=4, channels=3):
+def images(side, n=4, channels=3):
     """Smooth ones, so that the coarse scales hold something."""
     rng = np.random.default_rng(side)
     noise = rng.normal(size=(n, side, side, channels))
@@ -28,7 +28,7 @@ def pictures(side, n=4, channels=3):
 
 
 def by_scipy(a, b, weights):
-    """MS-SSIM of two square pictures, in float64."""
+    """MS-SSIM of two square images, in float64."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     result = 1.0
     for scale, weight in enumerate(weights):
@@ -55,8 +55,8 @@ def by_scipy(a, b, weights):
 
 
 @pytest.mark.parametrize(("side", "channels"), [(8, 1), (9, 3), (28, 1), (32, 3), (64, 3)])
-def test_ms_ssim_of_identical_pictures_is_one(side, channels):
-    x = pictures(side, channels=channels)
+def test_ms_ssim_of_identical_images_is_one(side, channels):
+    x = images(side, channels=channels)
     np.testing.assert_allclose(metrics.ms_ssim(x, x), 1, atol=2e-6)
     other = metrics.ms_ssim(x, x[::-1])
     assert np.all((other >= 0) & (other < 0.99))
@@ -68,7 +68,7 @@ def test_ms_ssim_of_identical_pictures_is_one(side, channels):
 @pytest.mark.parametrize(("side", "scales"), [(8, 3), (28, 4), (32, 5), (176, 5)])
 def test_ms_ssim_is_that_by_scipys_filter(side, scales, rng):
     weights = np.array(WEIGHTS[:scales]) / (1 if scales == 5 else sum(WEIGHTS[:scales]))
-    a = pictures(side, n=2)
+    a = images(side, n=2)
     b = np.clip(a + 20.0 * rng.normal(size=a.shape) + 10, 0, 255).astype(np.uint8)
     expected = [by_scipy(x, y, weights) for x, y in zip(a, b, strict=True)]
     assert 0.3 < min(expected) < 0.99
@@ -78,7 +78,7 @@ def test_ms_ssim_is_that_by_scipys_filter(side, scales, rng):
 
 
 @pytest.mark.parametrize("side", [8, 32])
-def test_ms_ssim_of_constant_pictures_is_their_luminance(side):
+def test_ms_ssim_of_constant_images_is_their_luminance(side):
     # No variance: structure is c₂/c₂ = 1. Luminance is (2·100·50 + 6.5025)/(100² + 50² + 6.5025) to
     # the power of the last scale's weight: of five at 32 pixels, of the first three at 8.
     weight = 0.1333 if side == 32 else 0.3001 / (0.0448 + 0.2856 + 0.3001)
@@ -88,7 +88,7 @@ def test_ms_ssim_of_constant_pictures_is_their_luminance(side):
     np.testing.assert_allclose(metrics.ms_ssim(a, b), expected, rtol=1e-4)
 
 
-def test_ms_ssim_of_a_picture_and_its_negative_is_zero(rng):
+def test_ms_ssim_of_a_image_and_its_negative_is_zero(rng):
     # Covariance is minus the variance of high-contrast noise: negative factors count as none.
     x = rng.integers(0, 2, size=(2, 16, 16, 1)) * np.uint8(255)
     np.testing.assert_array_equal(metrics.ms_ssim(x, 255 - x), 0)
@@ -105,7 +105,8 @@ def test_ms_ssim_of_a_picture_and_its_negative_is_zero(rng):
         (np.zeros((1, 8, 8, 1)), np.full((1, 8, 8, 1), np.nan), r"\[0, 255\]"),
     ],
 )
-def test_ms_ssim_refuses_what_are_no_pictures(a, b, match):
+@pytest.mark.usefixtures("unchecked")
+def test_ms_ssim_refuses_what_are_no_images(a, b, match):
     with pytest.raises(ValueError, match=match):
         metrics.ms_ssim(a, b)
 
@@ -121,13 +122,13 @@ def test_random_pairs_are_different_and_cover_all(n):
 
 
 def test_diversity_is_the_mean_similarity_of_pairs():
-    x = pictures(16, n=3)
+    x = images(16, n=3)
     a, b = x[[0, 0, 1]], x[[1, 2, 2]]
     expected = metrics.ms_ssim(a, b).mean()
     assert metrics.ms_ssim_diversity(x) == pytest.approx(expected, rel=1e-6)
     collapsed = np.repeat(x[:1], 5, axis=0)
     assert metrics.ms_ssim_diversity(collapsed) == pytest.approx(1, abs=1e-5)
-    with pytest.raises(ValueError, match="1 pictures"):
+    with pytest.raises(ValueError, match="1 images"):
         metrics.ms_ssim_diversity(x[:1])
 
 
@@ -247,11 +248,12 @@ def test_classification_accuracy_trains_on_fake_and_tests_on_real():
     assert score == 0.5
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_classification_accuracy_refuses_labels_that_do_not_fit():
     x, y = np.zeros((4, 1)), np.zeros(4, int)
     score = metrics.classification_accuracy_score
     for labels in ((y[:3], y), (y, y[:3]), (y, y[:, None])):
-        with pytest.raises(ValueError, match=r"4 (fake|real) pictures, labels"):
+        with pytest.raises(ValueError, match=r"4 (fake|real) images, labels"):
             score(x, labels[0], x, labels[1], fit=nearest_mean)
     with pytest.raises(ValueError, match="predictions"):
         score(x, y, x, y, fit=lambda x, labels: lambda x: np.zeros((4, 10)))

@@ -17,7 +17,8 @@ import pytest
 
 from gan_jax import paths
 from gan_jax.errors import InputError
-from gan_jax.metrics import inception
+from gan_jax.evaluation import torch_weights
+from gan_jax.evaluation.extractors import inception
 from gan_jax.networks.inception import InceptionV3
 
 # Files of PyTorch's, written by hand: a tensor is an array that may be a view.
@@ -117,14 +118,14 @@ def cheap(specification):
 
 
 @pytest.fixture
-def pictures():
+def images():
     """Random blocks, so that something is left of them after so many averages."""
     blocks = np.random.default_rng(1).random((2, 4, 5, 3)) * 256
     return np.kron(blocks, np.ones((1, 5, 5, 1))).astype(np.uint8)
 
 
 @pytest.fixture(autouse=True)
-def empty_cache(cache_dir, tmp_path, monkeypatch):
+def empty_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
@@ -139,12 +140,12 @@ def test_parameters_are_the_published_ones(specification):
     assert zlib.crc32(repr(list(specification.items())).encode()) == 417_264_968
 
 
-def test_outputs_of_known_weights(weights, pictures, tmp_path):
+def test_outputs_of_known_weights(weights, images, tmp_path):
     """Every 400th feature and every 200th logit, as pytorch-fid 0.3.0 computes them from the same
-    weights and pictures."""
+    weights and images."""
     extractor = inception.load(write_zip(tmp_path / "weights.pth", weights))
     assert extractor.name == "inception-v3"
-    features, logits = extractor(pictures)
+    features, logits = extractor(images)
     assert features.shape == (2, 2048)
     assert logits.shape == (2, 1008)
     np.testing.assert_allclose(
@@ -166,7 +167,7 @@ def test_outputs_of_known_weights(weights, pictures, tmp_path):
     )
 
 
-def test_parity_with_pytorch_fid(weights, pictures, tmp_path, monkeypatch):
+def test_parity_with_pytorch_fid(weights, images, tmp_path, monkeypatch):
     """Through a file that PyTorch wrote."""
     torch = pytest.importorskip("torch")
     pytest.importorskip("pytorch_fid")
@@ -178,11 +179,11 @@ def test_parity_with_pytorch_fid(weights, pictures, tmp_path, monkeypatch):
     names = fid._inception_v3(num_classes=1008, aux_logits=False, weights=None).state_dict()
     counters = {name: torch.tensor(7) for name in names if name.endswith("num_batches_tracked")}
     with torch.no_grad():
-        x = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255
+        x = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
         features = fid.InceptionV3().eval()(x)[0][:, :, 0, 0]
         logits = features @ state["fc.weight"].T + state["fc.bias"]
     torch.save(state | counters, tmp_path / "weights.pth")
-    ours = inception.load(tmp_path / "weights.pth")(pictures)
+    ours = inception.load(tmp_path / "weights.pth")(images)
     for actual, expected in zip(ours, (features.numpy(), logits.numpy()), strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5 * expected.std())
 
@@ -192,7 +193,7 @@ def test_parity_with_pytorch_fid(weights, pictures, tmp_path, monkeypatch):
 
 def test_interpolation_between_pixel_centres():
     """Enlarged, pixel i of 299 lies at (i + ½)·2/299 − ½ between pixels 0 and 1, and beyond them
-    the picture goes on as it ends."""
+    the image goes on as it ends."""
     column = np.array([0, 255], np.uint8).reshape(1, 2, 1, 1)
     x = inception.prepare(np.broadcast_to(column, (1, 2, 3, 3)))
     assert x.shape == (1, 299, 299, 3)
@@ -212,20 +213,20 @@ def test_interpolation_has_no_low_pass_filter():
 @pytest.mark.parametrize("size", [(28, 28), (299, 299), (320, 500)])
 def test_interpolation_agrees_with_pytorch(size):
     torch = pytest.importorskip("torch")
-    pictures = np.random.default_rng(0).integers(0, 256, (2, *size, 3)).astype(np.uint8)
-    x = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255
+    images = np.random.default_rng(0).integers(0, 256, (2, *size, 3)).astype(np.uint8)
+    x = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
     x = torch.nn.functional.interpolate(x, (299, 299), mode="bilinear", align_corners=False)
     expected = (2 * x - 1).permute(0, 2, 3, 1).numpy()
-    np.testing.assert_allclose(inception.prepare(pictures), expected, atol=1e-5)
+    np.testing.assert_allclose(inception.prepare(images), expected, atol=1e-5)
 
 
-def test_grey_pictures_are_repeated():
+def test_grey_images_are_repeated():
     grey = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 1)).astype(np.uint8)
     expected = inception.prepare(np.repeat(grey, 3, axis=-1))
     np.testing.assert_array_equal(inception.prepare(grey), expected)
 
 
-def test_pictures_of_other_channels_are_refused():
+def test_images_of_other_channels_are_refused():
     with pytest.raises(InputError, match="1 or 3 channels, not 4"):
         inception.prepare(np.zeros((1, 8, 8, 4), np.uint8))
 
@@ -243,7 +244,7 @@ TENSORS = {
 
 @pytest.mark.parametrize("write", [write_zip, write_legacy])
 def test_tensors_are_read(write, tmp_path):
-    _assert_equal(inception._read(write(tmp_path / "file.pth", TENSORS).read_bytes()))
+    _assert_equal(torch_weights.read(write(tmp_path / "file.pth", TENSORS).read_bytes()))
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -254,7 +255,7 @@ def test_tensors_that_pytorch_saved_are_read(zipped, tmp_path):
         module.register_buffer(name, torch.from_numpy(array))
     state = module.state_dict()  # with metadata, which a plain dictionary has not
     torch.save(state, tmp_path / "file.pth", _use_new_zipfile_serialization=zipped)
-    _assert_equal(inception._read((tmp_path / "file.pth").read_bytes()))
+    _assert_equal(torch_weights.read((tmp_path / "file.pth").read_bytes()))
 
 
 def _assert_equal(tensors):

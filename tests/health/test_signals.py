@@ -1,4 +1,4 @@
-"""Signals on players whose game is known."""
+"""Signals of networks whose functions are known."""
 
 import jax
 import jax.numpy as jnp
@@ -7,13 +7,14 @@ import optax
 import pytest
 
 import gan_jax
-from gan_jax import losses, signals
+from gan_jax import losses
 from gan_jax.data import gaussians
-from gan_jax.metrics import extractors
+from gan_jax.evaluation.extractors.pixels import pixels
+from gan_jax.health import signals
 
 N = signals.EXAMPLES
 RING = gaussians.ring_centers()
-OBJECTIVE = gan_jax.Adversarial(loss=losses.non_saturating, latent_dim=2)
+LOSS = losses.non_saturating
 
 
 def ring(n, seed=0, modes=range(8)):
@@ -22,7 +23,7 @@ def ring(n, seed=0, modes=range(8)):
     return np.asarray(points)
 
 
-def player(function, *, ema=None):
+def network(function, *, ema=None):
     """A state whose network is `function(params, x)`, with one parameter."""
 
     def apply(variables, x, label=None, *, train):
@@ -36,18 +37,18 @@ def player(function, *, ema=None):
 
 def generator_of(points):
     """Ignores its latents and makes these points, one after another."""
-    return player(lambda w, z: w * jnp.resize(jnp.asarray(points), (len(z), 2)))
+    return network(lambda w, z: w * jnp.resize(jnp.asarray(points), (len(z), 2)))
 
 
 def measure(d, g, seen=None, held_out=None):
     seen = ring(2048) if seen is None else seen
     held_out = ring(N, seed=1) if held_out is None else held_out
     reference, target = signals.make_reference(seen, None, held_out, None, lambda x: x)
-    measured = signals.measure(d, g, reference, jax.random.key(0), objective=OBJECTIVE)
+    measured = signals.measure(d, g, reference, jax.random.key(0), loss=LOSS, latent_dim=2)
     return signals.finish(measured, target, None)
 
 
-right = player(lambda w, x: w * x[:, 0])  # rates what lies to the right
+right = network(lambda w, x: w * x[:, 0])  # rates what lies to the right
 
 
 def test_a_generator_of_real_points_shows_nothing():
@@ -69,7 +70,7 @@ def test_auc_is_one_where_every_real_point_is_rated_higher():
 
 
 def test_ties_count_half():
-    values, _ = measure(player(lambda w, x: 0 * x[:, 0]), generator_of(ring(N)))
+    values, _ = measure(network(lambda w, x: 0 * x[:, 0]), generator_of(ring(N)))
     assert values["auc"] == values["recognition"] == 0.5
 
 
@@ -84,7 +85,7 @@ def test_recognition_of_training_points():
 def test_feedback_is_the_slope_in_units_of_the_data():
     # Non-saturating: ∂ softplus(−D)/∂x = −σ(−D)·∂D/∂x. With D = 3x₀ and samples at the origin,
     # σ(0)·3 = 1.5; real points are at a distance of 1 from their mean, root mean square.
-    d = player(lambda w, x: 3 * w * x[:, 0])
+    d = network(lambda w, x: 3 * w * x[:, 0])
     values, _ = measure(d, generator_of(np.zeros((N, 2), np.float32)))
     assert values["feedback"] == pytest.approx(1.5, rel=0.02)
 
@@ -113,7 +114,7 @@ def test_distance_to_one_point_at_the_mean_is_one():
 
 def test_distance_is_of_the_moving_average_and_drift_to_it():
     points = jnp.asarray(ring(N, seed=2))
-    g = player(lambda w, z: w * points, ema=0.0)  # parameters 1, average 0: it makes the origin
+    g = network(lambda w, z: w * points, ema=0.0)  # parameters 1, average 0: it makes the origin
     values, _ = measure(right, g)
     assert values["distance"] == pytest.approx(1, abs=0.03)
     assert values["drift"] == 1
@@ -125,7 +126,7 @@ def test_movement_is_the_share_that_changed():
 
     def shares(modes, before):
         g = generator_of(ring(N, seed=2, modes=modes))
-        measured = signals.measure(right, g, reference, jax.random.key(0), objective=OBJECTIVE)
+        measured = signals.measure(right, g, reference, jax.random.key(0), loss=LOSS, latent_dim=2)
         return signals.finish(measured, target, before)
 
     first, before = shares(range(8), None)
@@ -147,7 +148,55 @@ def test_few_examples_will_do():
     assert all(np.isfinite(value) for value in values.values())
 
 
-def test_features_of_pictures_are_the_same_from_bytes_and_from_floats():
-    pictures = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8)
-    floats = signals.features_of(pictures)(jnp.asarray(pictures / 127.5 - 1, jnp.float32))
-    assert np.allclose(floats, extractors.pixels(pictures)(pictures).features, atol=1e-5)
+def test_features_of_images_are_the_same_from_bytes_and_from_floats():
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8)
+    floats = signals.features_of(images)(jnp.asarray(images / 127.5 - 1, jnp.float32))
+    assert np.allclose(floats, pixels(images)(images).features, atol=1e-5)
+
+
+def test_examples_that_are_made_of_others_can_be_compared():
+    """Translated points: no latents, a condition of another kind than a class, a judge of pairs."""
+    inputs = ring(2048, seed=5)
+    reference, target = signals.make_reference(ring(2048), inputs, None, None, lambda x: x)
+    given = reference.seen_condition
+    assert given.shape == (N, 2)
+
+    def judge(x, condition):
+        return x[:, 0] + 0 * condition[:, 0]
+
+    @jax.jit
+    def measure_translation(shift):
+        return signals.compare(
+            reference, given - shift, None, judge=judge, generator_loss=LOSS.generator
+        )
+
+    values, shares = signals.finish(measure_translation(10.0), target, None)
+    assert values["auc"] == 1
+    assert values["missing"] > 0.9  # all but the bins that happen to be nearest
+    assert values["diversity"] == pytest.approx(1, abs=0.05)
+    assert sum(shares) == pytest.approx(1, abs=1e-5)
+    near, _ = signals.finish(measure_translation(0.0), target, shares)
+    assert near["auc"] == pytest.approx(0.5, abs=0.05)
+    assert near["missing"] == 0
+    assert abs(near["distance"]) < 0.01
+    assert "drift" not in near
+
+
+def test_measuring_is_comparing_what_is_made_of_noise():
+    d, g = right, network(lambda w, z: w * z, ema=0.5)
+    reference, _ = signals.make_reference(ring(600), None, ring(N, seed=1), None, lambda x: x)
+    key = jax.random.key(3)
+    made = signals.measure(d, g, reference, key, loss=LOSS, latent_dim=2)
+    z = gan_jax.sampling.latents(key, N, 2)
+    compared = signals.compare(
+        reference,
+        z,
+        0.5 * z,
+        judge=lambda x, _: x[:, 0],
+        generator_loss=LOSS.generator,
+    )
+    assert made.scalars.keys() == compared.scalars.keys() | {"drift"}
+    for name, value in compared.scalars.items():
+        assert float(made.scalars[name]) == pytest.approx(float(value), rel=1e-5), name
+    np.testing.assert_allclose(made.counts, compared.counts)
+    np.testing.assert_allclose(made.moments.covariance, compared.moments.covariance, rtol=1e-5)

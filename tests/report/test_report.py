@@ -14,28 +14,30 @@ import numpy as np
 import pytest
 
 from gan_jax import build, data, figures, report
-from gan_jax.checkpoint import Checkpoints
-from gan_jax.config import Config, Data, Network, Objective
+from gan_jax.data import Data
+from gan_jax.networks import dcgan, mlp
 from gan_jax.report import curves, groups, history, memory, page, states
 from gan_jax.report.charts import Chart, Line, thin
 from gan_jax.report.history import Check, Curve
 from gan_jax.runs import Run
+from gan_jax.runs.checkpoints import Checkpoints
+from gan_jax.tasks.generation import Config, Objective
 
 DIGITS = Config(
     name="small digits",
     iterations=40,
     data=Data(source="digits"),
     objective=Objective(latent_dim=4, conditional=True),
-    generator=Network(width=2),
-    discriminator=Network(width=2),
+    generator=dcgan.GeneratorSection(width=2, norm="none"),
+    discriminator=dcgan.DiscriminatorSection(width=2),
 )
 RING = Config(
     name="ring",
     iterations=40,
     data=Data(source="ring"),
     objective=Objective(latent_dim=2),
-    generator=Network(kind="mlp", width=4, depth=1),
-    discriminator=Network(kind="mlp", width=4, depth=1),
+    generator=mlp.GeneratorSection(width=4, depth=1),
+    discriminator=mlp.DiscriminatorSection(width=4, depth=1),
 )
 STATES = ["d_overpowers", "healthy", "mode_collapse", "mode_collapse"]
 
@@ -176,7 +178,7 @@ def test_the_page_is_self_contained(whole):
     assert_self_contained(*whole)
 
 
-def test_pictures_have_words(whole):
+def test_images_have_words(whole):
     _, found = whole
     images = found.all("img")
     assert len(images) == 4 + 2 + 10 * 4 + 1  # sheets, best and last, ten with neighbours, walks
@@ -242,12 +244,12 @@ def test_real_examples_are_those_trained_on(tmp_path):
 
 
 def test_neighbors_by_hand():
-    # Real pictures of one grey level each; samples on one of them and between two.
+    # Real images of one grey level each; samples on one of them and between two.
     levels = np.array([0, 50, 100, 250], np.uint8)
     real = np.broadcast_to(levels[:, None, None, None], (4, 8, 8, 1)).copy()
     samples = np.array([50, 120], np.float32)[:, None, None, None] / 127.5 - 1
     found = memory.neighbors(np.broadcast_to(samples, (2, 8, 8, 1)).copy(), real)
-    step = 8 / 255  # the distance of pictures of 8×8 pixels one level apart
+    step = 8 / 255  # the distance of images of 8×8 pixels one level apart
     wanted = [[0, 50, 50], [20, 70, 120]]
     for row, levels_apart in zip(found.rows, wanted, strict=True):
         distances = [pair.distance for pair in row.neighbors]
@@ -425,7 +427,7 @@ def test_states_last_since_the_check_before():
 
 
 def test_every_state_has_a_colour_of_its_own():
-    from gan_jax.diagnosis import STATES as known
+    from gan_jax.health.diagnosis import STATES as known
 
     colors = {states.state(name).color for name in known}
     assert len(colors) == len(known)

@@ -92,6 +92,7 @@ def test_class_modes_of_a_collapse_to_some_of_a_thousand():
 
 
 @pytest.mark.parametrize("labels", [[0, 3], [-1, 0], [], [0.0, 1.0], [[0, 1]]])
+@pytest.mark.usefixtures("unchecked")
 def test_class_modes_refuses_what_are_no_labels(labels):
     labels = np.array(labels) if labels else np.zeros(0, int)
     with pytest.raises(ValueError, match="labels are"):
@@ -120,6 +121,7 @@ OF_TWO_SETS = (
     ],
     ids=["width", "shape", "empty", "nan", "inf"],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_bad_features_are_refused(metric, fake, match):
     with pytest.raises(ValueError, match=match):
         metric(np.ones((9, 2)), fake)

@@ -5,10 +5,12 @@ import json
 import math
 
 import pytest
-
 from benchmarks.diagnosis import RESULTS, judge
 from benchmarks.provocations import PROVOCATIONS
-from gan_jax.diagnosis import GOOD, STATES, WINDOW, diagnose
+
+from gan_jax.health import diagnosis
+from gan_jax.health.diagnosis import GOOD, STATES, WINDOW, State, diagnose
+from gan_jax.report import states
 
 HEALTHY = {
     "auc": 0.6,
@@ -169,3 +171,36 @@ def test_recorded_runs_are_told_as_the_readme_says():
     assert len(verdicts) == len(PROVOCATIONS)
     assert all(v.right for v in verdicts if v.state in GOOD)
     assert sum(v.right for v in verdicts) / len(verdicts) > 0.9
+
+
+def test_the_states_have_kept_their_names():
+    """They are in files: health.jsonl and rollbacks.json."""
+    assert set(STATES) == {
+        "healthy", "converged", "d_overpowers", "g_overpowers", "mode_collapse", "junk_feedback",
+        "d_overfits", "oscillating", "diverged",
+    }  # fmt: skip
+    assert GOOD == ("healthy", "converged")
+    assert STATES[:2] == GOOD
+    for name in STATES:
+        state = diagnosis.get(name)
+        assert state.meaning.endswith(".")
+        assert bool(state.suggestion) == (name != "healthy")
+
+
+def test_a_state_is_added_in_one_place(monkeypatch):
+    bored = State(
+        "bored",
+        "nothing happens",
+        "Losses stand still.",
+        lambda r: "It yawns." if r.now("yawns") > 0.5 else "",
+        "#123456",
+        "Try something else.",
+    )
+    monkeypatch.setattr(diagnosis, "KNOWN", (bored, *diagnosis.KNOWN))
+    found = diagnose(history(yawns=1.0, recognition=0.9))
+    assert found == ("bored", "It yawns.", "Try something else.")
+    assert found.failing
+    assert diagnose(history(yawns=0.0)).state == "healthy"
+    once = history(yawns=lambda i: float(i >= 27))  # the median of five is high for the first time
+    assert diagnose(once).state == "healthy"
+    assert states.state("bored") == ("bored", "nothing happens", "#123456", True)
