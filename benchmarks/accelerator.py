@@ -31,7 +31,7 @@ import tyro
 from benchmarks.accelerator_parts import PRESETS
 from benchmarks.throughput import compiles, environment
 from benchmarks.workloads import WORKLOADS
-from gan_jax import runs
+from gan_jax.runs.run import write
 
 ROOT = Path(__file__).parents[1]
 DTYPES = ("float32", "bfloat16")
@@ -77,11 +77,11 @@ Group = tuple[Part, ...]
 def plan(options: Options) -> list[Group]:
     """All parts, in order."""
     names, presets, programs = list(_ORDER), list(PRESETS), ["dcgan32", "r3gan16"]
-    games = [(name, dtype) for dtype in DTYPES for name in names]
+    pairs = [(name, dtype) for dtype in DTYPES for name in names]
     if options.small:  # bfloat16 compiles slowly on a CPU
         presets, programs = ["dcgan-cifar10"], ["mlp"]
-        games = [("dcgan32", "float32"), ("mlp", "bfloat16")]
-    tried = [g for g in games if compiles(WORKLOADS[g[0]]) and g[0] == "dcgan32"]
+        pairs = [("dcgan32", "float32"), ("mlp", "bfloat16")]
+    tried = [p for p in pairs if compiles(WORKLOADS[p[0]]) and p[0] == "dcgan32"]
     checks = [Part("tests", 75), Part("forms", 75), Part("resume/kept", 75)]
     if not options.small:
         checks.append(Part("resume/deterministic", 75))
@@ -89,7 +89,7 @@ def plan(options: Options) -> list[Group]:
     sections = {
         "runs": [(Part("device", 45),), (Part("digits", 60),), tuple(checks)],
         "throughput": [
-            *((Part(f"throughput/{name}/{dtype}", 60),) for name, dtype in games),
+            *((Part(f"throughput/{name}/{dtype}", 60),) for name, dtype in pairs),
             *((Part(f"compiled/{name}/{dtype}", 45),) for name, dtype in tried),
         ],
         "program": [
@@ -138,11 +138,11 @@ class Results:
     def put(self, name: str, figures: dict) -> None:
         with self._lock:
             self.parts[name] = figures
-            runs.write(self.path, json.dumps(self.content, indent=1) + "\n")
+            write(self.path, json.dumps(self.content, indent=1) + "\n")
 
 
 class Process:
-    """A part that has started up and waits for its turn."""
+    """A part that has started up and waits until it may begin."""
 
     def __init__(self, command: list[str], directory: Path):
         self.figures, self._words = directory / "figures.json", directory / "words"
@@ -159,7 +159,7 @@ class Process:
             )
 
     def go(self, seconds: float) -> None:
-        """It is its turn, for so long."""
+        """It may begin, and take so long."""
         with contextlib.suppress(BrokenPipeError):  # it has failed already
             self._process.stdin.write(f"{seconds:.1f}\n".encode())
             self._process.stdin.close()
@@ -413,13 +413,13 @@ def _failures(parts: dict[str, dict]) -> list[str]:
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     results = Results(options.out.absolute())
-    pictures = options.out.absolute().with_name(f"{options.out.stem}-cifar10.png")
+    images = options.out.absolute().with_name(f"{options.out.stem}-cifar10.png")
 
     def command(part: str) -> list[str]:
         return [
             sys.executable, "-m", "benchmarks.accelerator_parts", part,
             "--torch-python", options.torch_python,
-            "--pictures", str(pictures), *(["--small"] if options.small else []),
+            "--images", str(images), *(["--small"] if options.small else []),
         ]  # fmt: skip
 
     driver = Driver(options, results, command)

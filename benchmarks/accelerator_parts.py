@@ -30,7 +30,8 @@ import tyro
 from benchmarks import pytest_log, throughput
 from benchmarks.worker import Worker, to_dict
 from benchmarks.workloads import WORKLOADS, Workload
-from gan_jax import logs, runs
+from gan_jax.runs import logs
+from gan_jax.runs.run import Run, write
 
 ROOT = Path(__file__).parents[1]
 DETERMINISTIC = {"XLA_FLAGS": "--xla_gpu_deterministic_ops=true"}
@@ -52,7 +53,7 @@ class Options:
     """Start up, and wait for the seconds on standard input."""
     torch_python: str = sys.executable
     """The Python that has PyTorch."""
-    pictures: Path | None = None
+    images: Path | None = None
     """Where to leave the last samples of the training, a PNG."""
 
 
@@ -64,7 +65,7 @@ class Record:
 
     def add(self, **figures: Any) -> None:
         self.figures |= figures
-        runs.write(self._path, json.dumps(self.figures))
+        write(self._path, json.dumps(self.figures))
 
 
 # Whether it runs at all.
@@ -223,7 +224,7 @@ def resume(options: Options, record: Record, what: str, dtype: str) -> None:
         from benchmarks import jax_side
 
         found = {
-            name: jax_side.digest(runs.Run.open(f"{directory}/{name}").states(20))
+            name: jax_side.digest(Run.open(f"{directory}/{name}").states(20))
             for name in ("whole", "resumed")
         }
         record.add(**found, equal=found["whole"] == found["resumed"])
@@ -238,7 +239,7 @@ def workload(name: str, dtype: str, *, small: bool) -> Workload:
     if not small:
         calls = {"mlp": 1000, "sngan32": 25, "r3gan16": 25}
         return dataclasses.replace(chosen, iterations=calls.get(name, 100))
-    resolution = chosen.resolution and (16 if chosen.network == "resnet" else 8)
+    resolution = chosen.resolution and (32 if chosen.network == "resnet" else 8)
     return dataclasses.replace(
         chosen, iterations=3, batch_size=8, width=16, resolution=resolution, examples=64
     )
@@ -250,12 +251,12 @@ def _has_torch(python: str) -> bool:
 
 
 class Versus:
-    """Throughput: its processes start to import before it is its turn."""
+    """Throughput: its processes start to import before it may begin."""
 
     def __init__(self, options: Options):
         alone = not _has_torch(options.torch_python)
         self.options = throughput.Options(
-            turns=2 if options.small else 5,
+            repeats=2 if options.small else 5,
             torch_python=options.torch_python,
             alone=alone,
             seconds=0.02 if options.small else 0.5,
@@ -265,8 +266,8 @@ class Versus:
 
     def __call__(self, options: Options, record: Record, what: str, dtype: str) -> None:
         """A workload on both sides, PyTorch's eager one."""
-        game = workload(what, dtype, small=options.small)
-        record.add(**throughput.measure(game, self.options, self.workers))
+        chosen = workload(what, dtype, small=options.small)
+        record.add(**throughput.measure(chosen, self.options, self.workers))
 
 
 def compiled(options: Options, record: Record, what: str, dtype: str) -> None:
@@ -274,12 +275,12 @@ def compiled(options: Options, record: Record, what: str, dtype: str) -> None:
     if not _has_torch(options.torch_python):
         record.add(skipped="PyTorch is not installed")
         return
-    game = workload(what, dtype, small=options.small)
+    chosen = workload(what, dtype, small=options.small)
     worker = Worker("torch", options.torch_python)
-    built = worker("build", workload=to_dict(game), variant="compiled")
+    built = worker("build", workload=to_dict(chosen), variant="compiled")
     record.add(first_step_s=built["first_step_s"])
     run = functools.partial(worker, "run", variant="compiled")
-    seconds = _timed(lambda n: run(iterations=n), game.iterations, small=options.small)
+    seconds = _timed(lambda n: run(iterations=n), chosen.iterations, small=options.small)
     record.add(**seconds, peak_gib=worker("peak_memory", variant="compiled") / 2**30)
     worker.close()
 
@@ -290,14 +291,14 @@ def warmed(options: Options, record: Record, what: str, dtype: str) -> None:
     record.add(note="other parts ran meanwhile")
 
 
-def _timed(run: Callable[[int], float], start: int, *, small: bool, turns: int = 3) -> dict:
-    """Milliseconds of an iteration: the median of some turns of about half a second."""
+def _timed(run: Callable[[int], float], start: int, *, small: bool, repeats: int = 3) -> dict:
+    """Milliseconds of an iteration: the median of some repeats of about half a second."""
     iterations, wanted = start, 0.02 if small else 0.5
     run(iterations)
     while (took := run(iterations)) < wanted / 4:
         iterations *= 4
     iterations = max(1, round(iterations * wanted / took))
-    ms = [1e3 * run(iterations) / iterations for _ in range(turns)]
+    ms = [1e3 * run(iterations) / iterations for _ in range(repeats)]
     return {"ms": statistics.median(ms), "ms_of_turns": ms, "iterations_of_a_turn": iterations}
 
 
@@ -308,12 +309,12 @@ def dispatch(options: Options, record: Record, what: str, dtype: str) -> None:
     """Sixty-four iterations in a call against one, and what share of the latter is the host's."""
     from benchmarks import jax_side
 
-    game = workload(what, dtype, small=options.small)
+    chosen = workload(what, dtype, small=options.small)
     for count in (64, 1):
-        played = jax_side.Game(dataclasses.replace(game, iterations=count))
-        timed = _timed(played.run, 8 if options.small else 64, small=options.small)
+        training = jax_side.WorkloadTraining(dataclasses.replace(chosen, iterations=count))
+        timed = _timed(training.run, 8 if options.small else 64, small=options.small)
         record.add(**{f"of_{count}": timed})
-        del played
+        del training
     many, one = (record.figures[f"of_{count}"]["ms"] for count in (64, 1))
     record.add(host_share_of_single_calls=1 - many / one)
 
@@ -321,7 +322,7 @@ def dispatch(options: Options, record: Record, what: str, dtype: str) -> None:
 def determinism(options: Options, record: Record, what: str, dtype: str) -> None:
     """Whether two processes end with the same bits, with XLA's flag and without, and what the flag
     costs. Of those without it one compiles after the other, undisturbed."""
-    game = workload(what, dtype, small=options.small)
+    chosen = workload(what, dtype, small=options.small)
     iterations = 3 if options.small else 20
     workers = {
         kind: [Worker("jax", environment=environment) for _ in range(2)]
@@ -329,7 +330,7 @@ def determinism(options: Options, record: Record, what: str, dtype: str) -> None
     }
 
     def digest(worker: Worker) -> str:
-        worker("build", workload=to_dict(game), variant="program")
+        worker("build", workload=to_dict(chosen), variant="program")
         worker("run", variant="program", iterations=iterations)
         return worker("digest", variant="program")
 
@@ -361,19 +362,16 @@ PRESETS = {
 
 
 def presets(options: Options, record: Record, what: str, dtype: str) -> None:
-    """Images per second of a published preset on random pictures, in bfloat16 and in float32, and
+    """Images per second of a published preset on random images, in bfloat16 and in float32, and
     the hours that its images take then. Both compile at once."""
     module, name = PRESETS[what]
     config = importlib.import_module(f"experiments.{module}").CONFIGS[name]
     if options.small:
-        network = {"width": 8, "max_width": 8}
-        if module == "r3gan":
-            network = {"widths": len(config.generator.widths) * (16,), "groups": ()}
         config = dataclasses.replace(
             config,
             batch_size=32,
-            generator=dataclasses.replace(config.generator, **network),
-            discriminator=dataclasses.replace(config.discriminator, **network),
+            generator=_narrow(config.generator),
+            discriminator=_narrow(config.discriminator),
         )
     of_batches = config.alternation.batches
     # Published settings count the real images that the discriminator sees.
@@ -394,19 +392,28 @@ def presets(options: Options, record: Record, what: str, dtype: str) -> None:
         record.add(**{kind: found})
 
 
+def _narrow(network):
+    """A network's section, with few channels."""
+    narrow = {"width": 8, "max_width": 8, "groups": ()}
+    if hasattr(network, "widths"):
+        narrow["widths"] = len(network.widths) * (16,)
+    names = {field.name for field in dataclasses.fields(network)}
+    return dataclasses.replace(network, **{k: v for k, v in narrow.items() if k in names})
+
+
 def _fitting(config, name: str, dtype: str, built, *, small: bool) -> dict:
     """The times of a preset, with half of its batch for as long as memory does not suffice."""
     while True:
         try:
-            player, compile_s = built.result()
-            timed = _timed(player.run, 2 if small else 16, small=small)
+            training, compile_s = built.result()
+            timed = _timed(training.run, 2 if small else 16, small=small)
         except Exception as error:
             if "RESOURCE_EXHAUSTED" not in str(error) or config.batch_size == 1:
                 raise
         else:
-            memory = {"compile_s": compile_s, "memory_gib": player.memory() / 2**30}
+            memory = {"compile_s": compile_s, "memory_gib": training.memory() / 2**30}
             return timed | memory | {"batch_size": config.batch_size}
-        player = built = None
+        training = built = None
         config = dataclasses.replace(config, batch_size=config.batch_size // 2)
         print(f"no memory: a batch of {config.batch_size}", flush=True)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -415,12 +422,10 @@ def _fitting(config, name: str, dtype: str, built, *, small: bool) -> dict:
 
 def _preset(config, name: str, dtype: str):
     """The compiled program of a preset, and the seconds that compiling it took."""
-    import jax
     import numpy as np
 
     from benchmarks import jax_side
-    from gan_jax import build
-    from gan_jax.data import Description, Examples
+    from gan_jax.data import Description, Examples, Stream
 
     config = dataclasses.replace(
         config,
@@ -432,17 +437,10 @@ def _preset(config, name: str, dtype: str):
     real = rng.integers(0, 256, (examples, side, side, 3), np.uint8)
     label = rng.integers(0, 10, examples, np.int32)
     data = Description((side, side, 3), 10, examples, "")
-    player = jax_side.Player(
-        build.objective(config, data),
-        jax.tree.map(np.asarray, build.states(config, data)),
-        Examples(data, real, label),
-        config.alternation,
-        batch_size=config.batch_size,
-        capacity=100,
-        flip=config.data.flip,
-        labels=config.objective.conditional,
-    )
-    return player, player.compile()
+    labels = "label" if config.objective.conditional else None
+    stream = Stream(Examples(data, real, label), "real", labels)
+    training = jax_side.Training(config.build(data), [stream], capacity=100)
+    return training, training.compile()
 
 
 # One training.
@@ -461,8 +459,8 @@ def training(options: Options, record: Record, what: str, dtype: str) -> None:
         arguments += [f"--{network}.widths", *4 * [width]]
         arguments += [f"--{network}.groups", *4 * [str(int(width) // 8)]]
         arguments += [f"--{network}.dtype", "float32" if options.small else "bfloat16"]
-    for player in ("g", "d"):
-        arguments += [f"--{player}-optimizer.learning-rate", "5e-4"]
+    for network in ("g", "d"):
+        arguments += [f"--{network}-optimizer.learning-rate", "5e-4"]
     arguments += ["--annealing.images", "1e6", "--average.half-life", "30000"]
     arguments += ["--batch-size", batch, "--sample-every", often, "--checkpoint-every", often]
     arguments += ["--log-every", "4" if options.small else "50", "--check-every", often]
@@ -482,19 +480,19 @@ def training(options: Options, record: Record, what: str, dtype: str) -> None:
         until = began + options.seconds - (5 if options.small else 20)
         while process.poll() is None and time.monotonic() < until:
             time.sleep(2)
-            _look_at(run, record, options.pictures)
+            _look_at(run, record, options.images)
         process.send_signal(signal.SIGTERM)
         try:
             record.add(exit_status=process.wait(timeout=12))
         except subprocess.TimeoutExpired:
             process.kill()
         record.add(wall_s=time.monotonic() - began)
-        _look_at(run, record, options.pictures)
+        _look_at(run, record, options.images)
         if "images" not in record.figures:
             raise RuntimeError("it was stopped before it had anything to say")
 
 
-def _look_at(run: Path, record: Record, pictures: Path | None) -> None:
+def _look_at(run: Path, record: Record, images: Path | None) -> None:
     """What a run has written by now."""
     metrics, scores = (logs.read(run / f"{name}.jsonl") for name in ("metrics", "evaluations"))
     if metrics:
@@ -508,9 +506,9 @@ def _look_at(run: Path, record: Record, pictures: Path | None) -> None:
     if scores:
         record.add(scores=scores)
     drawn = sorted((run / "samples").glob("*.png"))
-    if drawn and pictures is not None:
-        shutil.copyfile(drawn[-1], pictures)
-        record.add(pictures=pictures.name, pictures_at=int(drawn[-1].stem))
+    if drawn and images is not None:
+        shutil.copyfile(drawn[-1], images)
+        record.add(samples=images.name, samples_at=int(drawn[-1].stem))
 
 
 PARTS: dict[str, Callable] = {

@@ -1,6 +1,6 @@
 """How time and memory of an iteration grow with batch, resolution, width and devices.
 
-    python -m benchmarks.growth --out benchmarks/results/NAME.json --picture docs/growth.png
+    python -m benchmarks.growth --out benchmarks/results/NAME.json --chart docs/growth.png
 
 Each point runs in a process of its own. Peak memory is what XLA reserves on one device for the
 program's arguments, results and intermediate values.
@@ -39,10 +39,10 @@ EXPECTED = {
 }
 
 
-def measure(workload: Workload, devices: int, turns: int) -> dict[str, float]:
+def measure(workload: Workload, devices: int, repeats: int) -> dict[str, float]:
     """One point, measured in another process."""
     flag = f"--xla_force_host_platform_device_count={devices}"
-    options = ["--turns", str(turns), "--point", json.dumps(to_dict(workload))]
+    options = ["--repeats", str(repeats), "--point", json.dumps(to_dict(workload))]
     result = subprocess.run(
         [sys.executable, "-m", "benchmarks.growth", *options],
         env=os.environ | {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flag}"},
@@ -54,16 +54,16 @@ def measure(workload: Workload, devices: int, turns: int) -> dict[str, float]:
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def point(workload: Workload, turns: int) -> dict[str, float]:
+def point(workload: Workload, repeats: int) -> dict[str, float]:
     """One point, measured here."""
-    from benchmarks.jax_side import Game
+    from benchmarks.jax_side import WorkloadTraining
 
-    game = Game(workload)
-    game.run(1)
+    training = WorkloadTraining(workload)
+    training.run(1)
     n = workload.iterations
-    memory = game.memory()
+    memory = training.memory()
     return {
-        "ms": 1e3 * statistics.median(game.run(n) / n for _ in range(turns)),
+        "ms": 1e3 * statistics.median(training.run(n) / n for _ in range(repeats)),
         "mib_per_device": memory / 2**20,
     }
 
@@ -113,11 +113,11 @@ def table(found: dict[str, dict]) -> str:
 class Options:
     """Measures how the cost of an iteration grows."""
 
-    turns: int = 3
-    """Of each point."""
+    repeats: int = 3
+    """Times that each point is measured."""
     out: Path | None = None
     """Where to write the figures, as JSON."""
-    picture: Path | None = None
+    chart: Path | None = None
     """Where to draw them."""
     point: str | None = None
     """Measure only this workload, given as JSON, here; for the processes this starts itself."""
@@ -126,14 +126,14 @@ class Options:
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     if options.point is not None:
-        print(json.dumps(point(Workload(**json.loads(options.point)), options.turns)))
+        print(json.dumps(point(Workload(**json.loads(options.point)), options.repeats)))
         return
     found: dict[str, dict] = {}
     for name, (field, values) in SERIES.items():
         series = {"values": values, "ms": [], "mib_per_device": []}
         for value in values:
             workload = dataclasses.replace(BASE, **{field: value}) if field else BASE
-            measured = measure(workload, 1 if field else value, options.turns)
+            measured = measure(workload, 1 if field else value, options.repeats)
             print(name, value, {k: round(v, 1) for k, v in measured.items()}, flush=True)
             for kind, v in measured.items():
                 series[kind].append(v)
@@ -142,8 +142,8 @@ def main() -> None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"environment": environment(), **found}, indent=1)
         options.out.write_text(text + "\n")
-    if options.picture is not None:
-        draw(found, options.picture)
+    if options.chart is not None:
+        draw(found, options.chart)
     print(table(found))
 
 

@@ -1,8 +1,9 @@
-"""The games on this project's own training program."""
+"""The workloads on this project's own training program, with the networks that it ships."""
 
 import functools
 import hashlib
 import time
+from collections.abc import Sequence
 from typing import Any
 from unittest import mock
 
@@ -10,56 +11,48 @@ import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-import gan_jax
 from benchmarks import flops
-from benchmarks import networks as residual
 from benchmarks.worker import peak_resident_bytes
 from benchmarks.workloads import Workload
-from gan_jax import losses, networks, regularizers
-from gan_jax.compilation import CompiledFast
-from gan_jax.data import Description, Examples, Order, make_feed
-from gan_jax.networks import layers
-from gan_jax.program import Pace, Tally, axis_indices, make_program, replicate
-from gan_jax.steps import Alternation, alternate
+from gan_jax.compilation import jit
+from gan_jax.data import Description, Examples, Feed, Stream
+from gan_jax.networks import dcgan, layers, mlp, r3gan, resnet
+from gan_jax.networks.base import DiscriminatorSection, GeneratorSection
+from gan_jax.state import TrainState
+from gan_jax.steps import Alternation, Pace, Tally, alternate
+from gan_jax.tasks.base import Task, initial_states
+from gan_jax.tasks.generation import Config, Generation, Objective
+from gan_jax.training.program import axis_indices, program_of, replicate
 
 
-def modules(w: Workload):
-    """`(discriminator, generator)`, Linen modules."""
-    dtype = jnp.dtype(w.dtype)
+def networks(w: Workload) -> tuple[GeneratorSection, DiscriminatorSection]:
+    """Both networks, as sections of a configuration."""
+    options: Any = {"width": w.width, "dtype": w.dtype}
     if w.network == "mlp":
-        options = {"width": w.width, "dtype": dtype}
-        return networks.mlp.Discriminator(**options), networks.mlp.Generator(**options)
-    options = {"resolution": w.resolution, "width": w.width, "dtype": dtype}
+        return mlp.GeneratorSection(**options), mlp.DiscriminatorSection(**options)
     if w.network == "dcgan":
-        return networks.dcgan.Discriminator(**options), networks.dcgan.Generator(**options)
+        return dcgan.GeneratorSection(**options), dcgan.DiscriminatorSection(**options)
     if w.network == "resnet":
-        return residual.ResNetDiscriminator(**options), residual.ResNetGenerator(**options)
-    return residual.R3GANDiscriminator(**options), residual.R3GANGenerator(**options)
+        discriminator = resnet.DiscriminatorSection(**options, norm="spectral")
+        return resnet.GeneratorSection(**options), discriminator
+    options = {"widths": (w.width,) * w.stages, "dtype": w.dtype}
+    return r3gan.GeneratorSection(**options), r3gan.DiscriminatorSection(**options)
 
 
-def objective(w: Workload) -> gan_jax.Adversarial:
-    penalties = ()
-    if w.penalty is not None:
-        penalties = (regularizers.R1(w.penalty), regularizers.R2(w.penalty))
-    return gan_jax.Adversarial(
-        loss=losses.LOSSES[w.loss], regularizers=penalties, latent_dim=w.latent_dim
-    )
-
-
-def states(w: Workload, seed: int | jax.Array = 0):
-    """Both players at the start: `(d, g)`."""
-    discriminator, generator = modules(w)
-    return gan_jax.create_train_states(
-        jax.random.key(seed),
+def task_of(w: Workload) -> Generation:
+    """The workload as a run would train it."""
+    generator, discriminator = networks(w)
+    penalties = {} if w.penalty is None else {"r1": w.penalty, "r2": w.penalty}
+    config = Config(
+        name=w.name,
+        batch_size=w.batch_size,
+        objective=Objective(loss=w.loss, latent_dim=w.latent_dim, penalties=penalties),
+        alternation=Alternation(d_steps=w.d_steps),
         generator=generator,
         discriminator=discriminator,
-        objective=objective(w),
-        batch={"real": jnp.zeros((1, *w.shape), jnp.float32)},
-        d_tx=optax.adam(2e-4, b1=0.5),
-        g_tx=optax.adam(2e-4, b1=0.5),
     )
+    return config.build(Description(w.shape, None, w.examples, ""))
 
 
 def versions() -> dict[str, str]:
@@ -87,7 +80,7 @@ def rates(dtype: str = "float32") -> dict[str, float]:
     k = jax.random.normal(jax.random.key(2), (3, 3, 128, 128), dtype)
 
     def rate(function, arguments, flops):
-        function, times = CompiledFast(jax.jit(function)), []
+        function, times = jit(function), []
         for _ in range(6):
             began = time.perf_counter()
             jax.block_until_ready([function(*arguments) for _ in range(calls)])
@@ -102,49 +95,46 @@ def rates(dtype: str = "float32") -> dict[str, float]:
 
 def flops_of(w: Workload) -> int:
     """Of one iteration's products and convolutions, in their plain form."""
+    task = task_of(w)
     iteration = functools.partial(
-        alternate, objective=objective(w), alternation=Alternation(d_steps=w.d_steps)
+        alternate, objective=task.objective, alternation=task.config.alternation
     )
     batches = {"real": jax.ShapeDtypeStruct((w.d_steps, w.batch_size, *w.shape), jnp.float32)}
     with mock.patch.object(layers, "canonical_form", return_value=False):
-        d, g = jax.eval_shape(functools.partial(states, w))
+        d, g = map(_apart, jax.eval_shape(lambda: initial_states(task)))
         return flops.count(iteration, d, g, batches, jax.random.key(0))
 
 
-def game(w: Workload, variant: str) -> "Game":
-    return Game(w)
+def _apart(state: TrainState) -> TrainState:
+    """The same as another function, for which nothing was traced in the other form."""
+    return state.replace(apply_fn=functools.partial(state.apply_fn))
 
 
-class Player:
-    """Both players and the compiled program that trains them, `capacity` iterations in a call."""
+def build(w: Workload, variant: str) -> "WorkloadTraining":
+    """The workload, compiled; there is one variant of it."""
+    return WorkloadTraining(w)
 
-    def __init__(
-        self,
-        objective: gan_jax.Adversarial,
-        players: tuple,
-        source: Examples,
-        alternation: Alternation,
-        *,
-        batch_size: int,
-        capacity: int,
-        flip: bool = False,
-        labels: bool = False,
-    ):
+
+class Training:
+    """The networks of a task and the compiled program that trains them, up to `capacity` iterations
+    in a call."""
+
+    def __init__(self, task: Task, streams: Sequence[Stream], *, capacity: int):
+        config = task.config
         self.capacity = capacity
-        self.feed = make_feed(
-            source,
-            Order(0, source.description.examples, batch_size),
-            batches=alternation.batches,
+        self.feed = Feed(
+            streams,
+            [stream.order(config.seed, config.batch_size) for stream in streams],
+            batches=config.alternation.batches,
             capacity=capacity,
             iterations=10**9,
             axis_indices=axis_indices(),
             members=jax.device_count(),
-            labels=labels,
         )
-        self.d, self.g = replicate(players)
+        self.d, self.g = replicate(jax.tree.map(np.asarray, initial_states(task)))
         self.resident = replicate(self.feed.resident)
         self.iteration = 0
-        self.program = make_program(objective, self.feed.select, alternation, flip=flip)
+        self.program = program_of(task, Feed.select, capacity, config.alternation, paced=False)
 
     def compile(self) -> float:
         """Seconds until it is compiled."""
@@ -156,7 +146,7 @@ class Player:
         stop = np.zeros(jax.local_device_count(), np.int32)
         rows = self.feed.rows(self.iteration, count)
         start, number = np.int32(self.iteration), np.int32(count)
-        pace = Pace(np.int32(1), np.int32(1))
+        pace = Pace(*map(np.int32, Pace()))
         return self.d, self.g, self.resident, rows, stop, start, number, jax.random.key(1), pace
 
     def run(self, iterations: int) -> float:
@@ -166,7 +156,7 @@ class Player:
         end, flying = self.iteration + iterations, None
         while self.iteration < end:
             count = min(self.capacity, end - self.iteration)
-            self.d, self.g, tally = self.program(*self._arguments(count))
+            self.d, self.g, tally, _ = self.program(*self._arguments(count))
             self.iteration += count
             self._wait(flying)
             flying = tally
@@ -185,7 +175,7 @@ class Player:
             raise RuntimeError(f"a loss is not finite by iteration {self.iteration}")
 
     def digest(self) -> str:
-        """Of every bit of both players."""
+        """Of every bit of both networks."""
         return digest((self.d, self.g))
 
     def memory(self) -> int:
@@ -207,24 +197,18 @@ def digest(tree: Any) -> str:
     return bits.hexdigest()[:16]
 
 
-class Game(Player):
-    """A workload, one turn of which is one call."""
+class WorkloadTraining(Training):
+    """A workload, as many iterations of which as it says are one call."""
 
     def __init__(self, w: Workload):
         self.w = w
         rng = np.random.default_rng(0)
         if w.resolution is None:
-            real = rng.standard_normal((w.examples, 2), np.float32)
+            real = rng.standard_normal((w.examples, *w.shape), np.float32)
         else:
             real = rng.integers(0, 256, (w.examples, *w.shape), np.uint8)
-        super().__init__(
-            objective(w),
-            jax.jit(functools.partial(states, w))(),
-            Examples(Description(w.shape, None, w.examples, ""), real, None),
-            Alternation(d_steps=w.d_steps),
-            batch_size=w.batch_size,
-            capacity=w.iterations,
-        )
+        task = task_of(w)
+        super().__init__(task, [Stream(Examples(task.data, real, None))], capacity=w.iterations)
         self.compile_seconds = self.compile()
 
     def parameters(self) -> dict[str, int]:

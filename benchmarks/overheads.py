@@ -2,7 +2,7 @@
 
     python -m benchmarks.overheads --out benchmarks/results/NAME.json
 
-Each figure is a ratio of two measurements taken in turns in this run.
+Each figure is a ratio of two measurements taken alternately in this run.
 """
 
 import contextlib
@@ -29,19 +29,19 @@ from benchmarks import jax_side
 from benchmarks.throughput import environment
 from benchmarks.workloads import WORKLOADS
 from experiments import digits
-from gan_jax.compilation import CompiledFast
-from gan_jax.config import Config, Data, Network, Objective
-from gan_jax.data import prepare
-from gan_jax.loop import train
-from gan_jax.steps import Alternation, alternate
+from gan_jax.compilation import jit
+from gan_jax.config import Config
+from gan_jax.data import Data, prepare
+from gan_jax.steps import iterate
+from gan_jax.training.train import train
 
 ROOT = Path(__file__).parents[1]
 
 
-def in_turns(functions: dict[str, Callable[[], float]], turns: int) -> dict[str, float]:
-    """Medians of what each gives, called one after another, `turns` times."""
+def alternately(functions: dict[str, Callable[[], float]], repeats: int) -> dict[str, float]:
+    """Medians of what each gives, called one after another, so many times."""
     values: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(turns):
+    for _ in range(repeats):
         for name, function in functions.items():
             values[name].append(function())
     return {name: statistics.median(v) for name, v in values.items()}
@@ -53,60 +53,59 @@ def seconds(function: Callable, *arguments) -> float:
     return time.perf_counter() - began
 
 
-def host(turns: int) -> dict[str, float]:
+def host(repeats: int) -> dict[str, float]:
     """The loop against its program alone, DCGAN at 32 pixels: what dispatch, indices, logging and
     fetching metrics add."""
     calls = 20  # iterations each
-    game = jax_side.Game(dataclasses.replace(WORKLOADS["dcgan32"], iterations=calls))
+    training = jax_side.WorkloadTraining(
+        dataclasses.replace(WORKLOADS["dcgan32"], iterations=calls)
+    )
     config = _like_dcgan32(Data(source="digits", resolution=32, channels=3))
     iterations = config.iterations - config.log_every
-    found = in_turns(
+    found = alternately(
         {
             "loop": lambda: _trained(config) / iterations,
-            "program": lambda: sum(game.run(calls) for _ in range(3)) / iterations,
+            "program": lambda: sum(training.run(calls) for _ in range(3)) / iterations,
         },
-        turns,
+        repeats,
     )
     return found | {"share_of_host": found["loop"] / found["program"] - 1}
 
 
-def stream(turns: int) -> dict[str, float]:
-    """The same run on pictures that stream from PNG files and on resident ones."""
+def stream(repeats: int) -> dict[str, float]:
+    """The same run on images that stream from PNG files and on resident ones."""
     with tempfile.TemporaryDirectory() as directory:
         rng = np.random.default_rng(0)
         for i in range(1000):
-            picture = rng.integers(0, 256, (40, 40, 3), np.uint8)
-            Image.fromarray(picture).save(Path(directory) / f"{i:04}.png")
+            image = rng.integers(0, 256, (40, 40, 3), np.uint8)
+            Image.fromarray(image).save(Path(directory) / f"{i:04}.png")
         resident = _like_dcgan32(Data(source=f"folder:{directory}", resolution=32))
         streamed = dataclasses.replace(
             resident, data=dataclasses.replace(resident.data, budget_gib=0.0)
         )
         iterations = resident.iterations - resident.log_every
-        found = in_turns(
+        found = alternately(
             {
                 "streamed": lambda: _trained(streamed) / iterations,
                 "resident": lambda: _trained(resident) / iterations,
             },
-            turns,
+            repeats,
         )
     return found | {"input_wait": 1 - found["resident"] / found["streamed"]}
 
 
 def _like_dcgan32(data: Data) -> Config:
-    return Config(
+    return dataclasses.replace(
+        jax_side.task_of(WORKLOADS["dcgan32"]).config,
         iterations=80,
-        batch_size=64,
         data=data,
-        objective=Objective(loss="non_saturating", latent_dim=64),
-        generator=Network(width=64, norm="batch"),
-        discriminator=Network(width=64),
         log_every=20,
         sample_every=10**6,
         checkpoint_every=10**6,
     )
 
 
-def health(turns: int) -> dict[str, float]:
+def health(repeats: int) -> dict[str, float]:
     """Checks and evaluations at their default intervals: `experiments/digits.py` with both, with
     one, and with neither."""
     never = 10**9
@@ -117,14 +116,14 @@ def health(turns: int) -> dict[str, float]:
         config, evaluation=dataclasses.replace(config.evaluation, every=0)
     )
     neither = dataclasses.replace(unscored, check_every=never)
-    found = in_turns(
+    found = alternately(
         {
             # From the second entry on: before it, all is compiled.
             "both": lambda: _trained(config, since=1) / 2000,
             "checks": lambda: _trained(unscored, since=1) / 2000,
             "neither": lambda: _trained(neither, since=1) / 2000,
         },
-        turns,
+        repeats,
     )
     return found | {
         "share_of_evaluation": (found["both"] - found["checks"]) / found["neither"],
@@ -142,70 +141,66 @@ def _trained(config: Config, since: int = 0) -> float:
     return last["seconds"] - first["seconds"]
 
 
-def resident(turns: int) -> dict[str, float]:
+def resident(repeats: int) -> dict[str, float]:
     """Gathering, normalising and mirroring a batch on the device, against an iteration with it."""
-    game = jax_side.Game(WORKLOADS["dcgan32"])
+    training = jax_side.WorkloadTraining(WORKLOADS["dcgan32"])
     count = 100
 
     def only_data(data, rows, key):
         def body(i, total):
-            batch = game.feed.select(data, jax.tree.map(lambda x: x[i % len(x)], rows))
+            batch = training.feed.select(data, jax.tree.map(lambda x: x[i % len(x)], rows))
             batch = prepare(batch, jax.random.fold_in(key, i), flip=("real",))
-            pictures = jax.lax.optimization_barrier(batch["real"])  # all of them are wanted
-            return total + pictures[0, 0, 0, 0, 0]
+            images = jax.lax.optimization_barrier(batch["real"])  # all of them count
+            return total + images[0, 0, 0, 0, 0]
 
         return jax.lax.fori_loop(0, count, body, 0.0)
 
-    rows = jax.tree.map(lambda x: jnp.asarray(x[0]), game.feed.rows(0, game.w.iterations))
-    data = jax.tree.map(jnp.asarray, game.feed.resident)
-    alone = CompiledFast(jax.jit(only_data))
+    rows = jax.tree.map(lambda x: jnp.asarray(x[0]), training.feed.rows(0, training.w.iterations))
+    data = jax.tree.map(jnp.asarray, training.feed.resident)
+    alone = jit(only_data)
     alone(data, rows, jax.random.key(0))
-    found = in_turns(
+    found = alternately(
         {
             "data": lambda: seconds(alone, data, rows, jax.random.key(0)) / count,
-            "iteration": lambda: game.run(10) / 10,
+            "iteration": lambda: training.run(10) / 10,
         },
-        turns,
+        repeats,
     )
     return found | {"share_of_data": found["data"] / found["iteration"]}
 
 
-def seeds(turns: int, n: int = 16) -> dict[str, float]:
+def seeds(repeats: int, n: int = 16) -> dict[str, float]:
     """`n` seeds of the MLP at once, by vmap, against one after another."""
     w, iterations = WORKLOADS["mlp"], 100
-    objective = jax_side.objective(w)
+    task = jax_side.task_of(w)
 
     def one(seed):
         key = jax.random.key(seed)
-        batches = {"real": jax.random.normal(key, (1, w.batch_size, 2))}
-
-        def body(i, players):
-            d, g, _ = alternate(
-                *players,
-                batches,
-                jax.random.fold_in(key, i),
-                objective=objective,
-                alternation=Alternation(),
-            )
-            return d, g
-
-        _, g = jax.lax.fori_loop(0, iterations, body, jax_side.states(w, seed))
+        batches = {"real": jax.random.normal(key, (1, w.batch_size, *w.shape))}
+        _, g, _ = iterate(
+            *task.create(key),
+            lambda i, key: batches,
+            key,
+            count=iterations,
+            objective=task.objective,
+            alternation=task.config.alternation,
+        )
         return optax.tree.norm(g.params)
 
     all_seeds = jnp.arange(n)
-    together, single = (CompiledFast(jax.jit(f)) for f in (jax.vmap(one), one))
+    together, single = (jit(f) for f in (jax.vmap(one), one))
     together(all_seeds), single(all_seeds[0])
-    found = in_turns(
+    found = alternately(
         {
             "together": lambda: seconds(together, all_seeds),
             "in_a_row": lambda: sum(seconds(single, seed) for seed in all_seeds),
         },
-        turns,
+        repeats,
     )
     return found | {"speed_up": found["in_a_row"] / found["together"]}
 
 
-def start(turns: int) -> dict[str, float]:
+def start(repeats: int) -> dict[str, float]:
     """`digits.py` from launch to its first iteration: with nothing compiled before, and again."""
 
     def launch(cache: str) -> float:
@@ -233,7 +228,7 @@ def start(turns: int) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory() as cache:
         launch(cache)
-        return in_turns({"first_s": first, "second_s": lambda: launch(cache)}, turns)
+        return alternately({"first_s": first, "second_s": lambda: launch(cache)}, repeats)
 
 
 MEASUREMENTS = {
@@ -248,8 +243,8 @@ class Options:
 
     only: tuple[str, ...] = tuple(MEASUREMENTS)
     """Which measurements."""
-    turns: int = 3
-    """Of each thing measured."""
+    repeats: int = 3
+    """Times that each thing is measured."""
     out: Path | None = None
     """Where to write the figures, as JSON."""
 
@@ -258,7 +253,7 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     figures = {}
     for name in options.only:
-        figures[name] = MEASUREMENTS[name](options.turns)
+        figures[name] = MEASUREMENTS[name](options.repeats)
         print(name, {k: round(v, 5) for k, v in figures[name].items()}, flush=True)
         if options.out is not None:
             options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -16,11 +16,11 @@ BOUND = 0.35
 
 def main() -> None:
     workload = WORKLOADS["dcgan32"]
-    game = jax_side.Game(workload)
-    flops, shares = game.flops(), []
+    training = jax_side.WorkloadTraining(workload)
+    flops, shares = training.flops(), []
     for _ in range(3):
         rate = jax_side.rates()["convolution"]
-        shares.append(flops * workload.iterations / game.run(workload.iterations) / rate)
+        shares.append(flops * workload.iterations / training.run(workload.iterations) / rate)
     best = max(shares)
     print(f"{workload.name}: {best:.2f} of the FLOP/s of a large convolution (bound {BOUND})")
     sys.exit(best < BOUND)

@@ -2,86 +2,83 @@
 
     python -m benchmarks.recipes
 
-An iteration is as many images as the batch has. The median of three turns, in which all recipes
+An iteration is as many images as the batch has. The median of three repeats, in which all recipes
 come after one another.
 """
 
+import importlib
 import statistics
-import sys
 import time
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 
-from gan_jax import build, compilation
-from gan_jax.compilation import CompiledFast
-from gan_jax.config import Config
+from gan_jax import compilation
 from gan_jax.data import Description
-from gan_jax.steps import alternate
+from gan_jax.steps import iterate
+from gan_jax.tasks.base import initial_states
+from gan_jax.tasks.generation import Config
 
-EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 RECIPES = ("dcgan", "sngan", "biggan", "stylegan2", "r3gan")
-ITERATIONS, TURNS = 8, 3
+ITERATIONS, REPEATS = 8, 3
 
 
-class Game:
-    """One recipe, compiled, on random pictures of 32×32 pixels."""
+class Training:
+    """One recipe, compiled, on random images of 32×32 pixels."""
 
     def __init__(self, config: Config, channels: int):
-        data = Description((32, 32, channels), 10, config.batch_size, "")
-        objective = build.objective(config, data)
+        task = config.build(Description((32, 32, channels), 10, config.batch_size, ""))
         shape = (config.alternation.batches, config.batch_size)
-        batches = {"real": jax.random.uniform(jax.random.key(0), (*shape, *data.shape), minval=-1)}
+        real = jax.random.uniform(jax.random.key(0), (*shape, *task.data.shape), minval=-1)
+        batches = {"real": real}
         if config.objective.conditional:
             batches["label"] = jnp.zeros(shape, jnp.int32)
 
-        def play(d, g, key):
-            def iteration(i, players):
-                d, g, _ = alternate(
-                    *players,
-                    batches,
-                    jax.random.fold_in(key, i),
-                    objective=objective,
-                    alternation=config.alternation,
-                )
-                return d, g
+        def train(d, g, key):
+            d, g, _ = iterate(
+                d,
+                g,
+                lambda i, key: batches,
+                key,
+                count=ITERATIONS,
+                objective=task.objective,
+                alternation=config.alternation,
+            )
+            return d, g
 
-            return jax.lax.fori_loop(0, ITERATIONS, iteration, (d, g))
+        self.states = initial_states(task)
+        self._program = compilation.jit(train)
+        self.run()
 
-        self.players = build.states(config, data)
-        self._program = CompiledFast(jax.jit(play))
-        self.turn()
-
-    def turn(self) -> float:
+    def run(self) -> float:
         """Seconds of an iteration."""
         began = time.perf_counter()
-        self.players = jax.block_until_ready(self._program(*self.players, jax.random.key(0)))
+        self.states = jax.block_until_ready(self._program(*self.states, jax.random.key(0)))
         return (time.perf_counter() - began) / ITERATIONS
 
     def parameters(self) -> tuple[int, ...]:
         """Of the generator and of the discriminator."""
-        d, g = self.players
+        d, g = self.states
         return tuple(sum(x.size for x in jax.tree.leaves(s.params)) for s in (g, d))
 
 
 def main() -> None:
-    sys.path.insert(0, str(EXPERIMENTS))
     compilation.keep_compiled()
-    games = {}
+    trainings = {}
     for name in RECIPES:
-        configs = __import__(name).CONFIGS
+        configs = importlib.import_module(f"experiments.{name}").CONFIGS
         for preset, channels in (("mnist-narrow", 1), ("cifar10-narrow", 3)):
-            games[f"{name} {preset}"] = configs[preset], Game(configs[preset], channels)
-    seconds = {name: [] for name in games}
-    for _ in range(TURNS):
-        for name, (_, game) in games.items():
-            seconds[name].append(game.turn())
+            config = configs[preset]
+            trainings[f"{name} {preset}"] = config, Training(config, channels)
+    seconds = {name: [] for name in trainings}
+    for _ in range(REPEATS):
+        for name, (_, training) in trainings.items():
+            seconds[name].append(training.run())
     print("| recipe | ms | images/s | iterations | minutes | G | D |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for name, (config, game) in games.items():
+    for name, (config, training) in trainings.items():
         s = statistics.median(seconds[name])
-        sizes = " | ".join(f"{n:,}" for n in game.parameters())
+        sizes = " | ".join(f"{n:,}" for n in training.parameters())
         print(
             f"| {name} | {1e3 * s:.0f} | {config.batch_size / s:.0f} | {config.iterations:,} "
             f"| {config.iterations * s / 60:.1f} | {sizes} |"

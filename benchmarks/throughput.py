@@ -1,10 +1,11 @@
-"""This project against PyTorch: the same games, in turns, on the same machine.
+"""This project against PyTorch: the same networks and steps, alternately, on the same machine.
 
     python -m benchmarks.throughput --torch-python PYTHON --out benchmarks/results/NAME.json
 
-Each workload runs in two processes, one for each framework, which take turns; the ratio is that of
-the medians, and its range that of the turns. Before, both have to have as many parameters and to do
-as many FLOPs, to 2 %. PyTorch runs eagerly and under `torch.compile`, and the faster one counts.
+Each workload runs in two processes, one for each framework, which are timed alternately; the ratio
+is that of the medians, and its range that of the repeats. Before, both have to have as many
+parameters and to do as many FLOPs, to 2 %. PyTorch runs eagerly and under `torch.compile`, and the
+faster one counts.
 """
 
 import dataclasses
@@ -32,8 +33,8 @@ class Options:
 
     workloads: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = tuple(WORKLOADS)
     """Which, by name."""
-    turns: int = 5
-    """Of each framework."""
+    repeats: int = 5
+    """Times that each framework is timed."""
     dtype: str = "float32"
     """What the networks compute in: float32 or bfloat16."""
     torch_python: str = sys.executable
@@ -41,7 +42,7 @@ class Options:
     alone: bool = False
     """Leave PyTorch out."""
     seconds: float | None = None
-    """Length of a turn. None: so many iterations as the workload says, for CPU cores."""
+    """Length of a repeat. None: so many iterations as the workload says, for CPU cores."""
     compiled: bool = True
     """Try `torch.compile` too."""
     out: Path | None = None
@@ -68,10 +69,10 @@ def measure(
         _check_equal(workload, built, flops, theirs("flops", variant=variant))
         runs["torch"] = functools.partial(theirs, "run", variant=variant)
     iterations = {side: _length(run, workload, options.seconds) for side, run in runs.items()}
-    turns: dict[str, list[float]] = {side: [] for side in runs}
-    for _ in range(options.turns):
+    times: dict[str, list[float]] = {side: [] for side in runs}
+    for _ in range(options.repeats):
         for side, run in runs.items():
-            turns[side].append(run(iterations=iterations[side]))
+            times[side].append(run(iterations=iterations[side]))
     rates = {"jax": ours("rates", dtype=workload.dtype)}
     memory = {"jax": ours("peak_memory", variant="program")}
     versions = {"jax": ours("versions")}
@@ -83,7 +84,7 @@ def measure(
         theirs.close()
 
     figures = {"workload": to_dict(workload), "flops": flops, "versions": versions}
-    for side, seconds in turns.items():
+    for side, seconds in times.items():
         per_iteration = [s / iterations[side] for s in seconds]
         median = statistics.median(per_iteration)
         figures[side] = {
@@ -131,7 +132,7 @@ def compiles(workload: Workload) -> bool:
 
 
 def _length(run: Callable[..., float], workload: Workload, seconds: float | None) -> int:
-    """Iterations of a turn that takes about so many seconds."""
+    """Iterations of a repeat that takes about so many seconds."""
     iterations = workload.iterations
     while seconds is not None:
         took = run(iterations=iterations)
@@ -155,7 +156,7 @@ def _check_equal(workload: Workload, built: dict, ours: int, theirs: int) -> Non
 def table(figures: list[dict]) -> str:
     """The figures as a Markdown table."""
     lines = [
-        "| workload | GFLOP | ms | images/s | PyTorch ms | **ratio** (turns) | of matmul | "
+        "| workload | GFLOP | ms | images/s | PyTorch ms | **ratio** (repeats) | of matmul | "
         "of convolution | GiB | compile s | first step s |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]

@@ -1,7 +1,7 @@
-"""The games in idiomatic PyTorch: channels-last, fused Adam, `torch.compile` where it helps.
+"""The workloads in idiomatic PyTorch: channels-last, fused Adam, `torch.compile` where it helps.
 
-Widths, initial scales and the algorithm are those of `gan_jax`, so that parameters and FLOPs can be
-counted against each other; the code is what one would write who had never seen it.
+Networks and the algorithm are those of `gan_jax`, so that parameters and FLOPs can be counted
+against each other; the code is what one would write who had never seen it.
 """
 
 import copy
@@ -70,27 +70,49 @@ class DCGANDiscriminator(nn.Module):
         return self.body(x)[:, 0]
 
 
+def four_by_four(kernel):
+    """Of a 3×3 kernel, the sum of its shifts by a pixel: with it, one strided convolution does what
+    a 3×3 convolution and resampling do, with less than half of the arithmetic."""
+    return sum(F.pad(kernel, (i, 1 - i, j, 1 - j)) for i in (0, 1) for j in (0, 1))
+
+
+class ConvUp(nn.Conv2d):
+    """A 3×3 convolution of every pixel four times."""
+
+    def forward(self, x):
+        kernel = four_by_four(self.weight.flip(2, 3)).transpose(0, 1)
+        return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
+
+
+class ConvDown(nn.Conv2d):
+    """The means of 2×2 pixels after a 3×3 convolution."""
+
+    def forward(self, x):
+        return F.conv2d(x, four_by_four(self.weight) / 4, self.bias, stride=2, padding=1)
+
+
 class ResidualUp(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(2))
-        self.convs = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
+        self.up = ConvUp(width, width, 3, bias=False)
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
         self.skip = nn.Conv2d(width, width, 1)
 
     def forward(self, x):
-        h = F.interpolate(F.relu(self.norms[0](x)), scale_factor=2)
-        h = self.convs[1](F.relu(self.norms[1](self.convs[0](h))))
+        h = self.up(F.relu(self.norms[0](x)))
+        h = self.conv(F.relu(self.norms[1](h)))
         return h + F.interpolate(self.skip(x), scale_factor=2)
 
 
 class ResNetGenerator(nn.Module):
-    def __init__(self, resolution: int, width: int, latent_dim: int):
+    """SNGAN's at 32 pixels: as many channels everywhere."""
+
+    def __init__(self, width: int, latent_dim: int):
         super().__init__()
         self.width = width
         self.dense = nn.Linear(latent_dim, 16 * width)
-        self.blocks = nn.Sequential(
-            *(ResidualUp(width) for _ in range(resolution.bit_length() - 3))
-        )
+        self.blocks = nn.Sequential(*(ResidualUp(width) for _ in range(3)))
         self.norm = nn.BatchNorm2d(width)
         self.image = nn.Conv2d(width, 3, 3, padding=1)
 
@@ -99,35 +121,35 @@ class ResNetGenerator(nn.Module):
         return torch.tanh(self.image(F.relu(self.norm(self.blocks(x)))))
 
 
-class ResidualDown(nn.Module):
-    def __init__(self, inputs: int, width: int, *, first: bool, down: bool):
+class Residual(nn.Module):
+    """`down` to half the resolution, or at the same one."""
+
+    def __init__(self, inputs: int, width: int, *, first: bool = False, down: bool = False):
         super().__init__()
-        self.first, self.down = first, down
+        self.first = first
+        last = ConvDown(width, width, 3) if down else nn.Conv2d(width, width, 3, padding=1)
         self.convs = nn.ModuleList(
-            (
-                spectral_norm(nn.Conv2d(inputs, width, 3, padding=1)),
-                spectral_norm(nn.Conv2d(width, width, 3, padding=1)),
-            )
+            spectral_norm(conv) for conv in (nn.Conv2d(inputs, width, 3, padding=1), last)
         )
         self.skip = spectral_norm(nn.Conv2d(inputs, width, 1)) if down else None
 
     def forward(self, x):
         h = x if self.first else F.relu(x)
         h = self.convs[1](F.relu(self.convs[0](h)))
-        if not self.down:
-            return h + x
         # Averaging and a 1×1 convolution commute: the cheaper order.
-        return F.avg_pool2d(h, 2) + self.skip(F.avg_pool2d(x, 2))
+        return h + (x if self.skip is None else self.skip(F.avg_pool2d(x, 2)))
 
 
 class ResNetDiscriminator(nn.Module):
+    """SNGAN's at 32 pixels."""
+
     def __init__(self, width: int):
         super().__init__()
         self.blocks = nn.Sequential(
-            ResidualDown(3, width, first=True, down=True),
-            ResidualDown(width, width, first=False, down=True),
-            ResidualDown(width, width, first=False, down=False),
-            ResidualDown(width, width, first=False, down=False),
+            Residual(3, width, first=True, down=True),
+            Residual(width, width, down=True),
+            Residual(width, width),
+            Residual(width, width),
         )
         self.logit = spectral_norm(nn.Linear(width, 1))
 
@@ -139,53 +161,81 @@ GROUP_WIDTH = 16
 
 
 class GroupedBlock(nn.Module):
-    """1×1 to twice the width, grouped 3×3, 1×1 back; biases before the activations."""
+    """1×1 to twice the width, grouped 3×3, 1×1 back; biases before the activations. It starts as
+    the identity."""
 
     def __init__(self, width: int):
         super().__init__()
         inner = 2 * width
+        groups = max(1, inner // GROUP_WIDTH)
         self.expand = nn.Conv2d(width, inner, 1)
-        self.grouped = nn.Conv2d(inner, inner, 3, padding=1, groups=inner // GROUP_WIDTH)
+        self.grouped = nn.Conv2d(inner, inner, 3, padding=1, groups=groups)
         self.project = nn.Conv2d(inner, width, 1, bias=False)
+        nn.init.zeros_(self.project.weight)
 
     def forward(self, x):
         h = F.leaky_relu(self.expand(x), 0.2)
         return x + self.project(F.leaky_relu(self.grouped(h), 0.2))
 
 
-class R3GANGenerator(nn.Module):
-    def __init__(self, resolution: int, width: int, latent_dim: int):
+class Filter(nn.Module):
+    """Twice or half the resolution, smoothed by the binomial filter [1, 3, 3, 1]."""
+
+    def __init__(self, width: int, *, up: bool):
         super().__init__()
-        self.width = width
-        self.dense = nn.Linear(latent_dim, 16 * width)
-        self.stages = nn.ModuleList(
-            nn.Sequential(GroupedBlock(width), GroupedBlock(width))
-            for _ in range(resolution.bit_length() - 2)
-        )
-        self.image = nn.Conv2d(width, 3, 1)
+        self.width, self.convolve = width, F.conv_transpose2d if up else F.conv2d
+        one = torch.tensor([1.0, 3.0, 3.0, 1.0]) / (4 if up else 8)
+        kernel = torch.outer(one, one).expand(width, 1, 4, 4).contiguous()
+        self.register_buffer("kernel", kernel)
+
+    def forward(self, x):
+        return self.convolve(x, self.kernel, stride=2, padding=1, groups=self.width)
+
+
+class Stage(nn.Module):
+    """Two blocks. The lowest resolution is computed in float32, whatever the others are."""
+
+    def __init__(self, width: int, *, lowest: bool):
+        super().__init__()
+        self.lowest = lowest
+        self.blocks = nn.Sequential(GroupedBlock(width), GroupedBlock(width))
+
+    def forward(self, x):
+        if not self.lowest:
+            return self.blocks(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.blocks(x.float())
+
+
+class R3GANGenerator(nn.Module):
+    def __init__(self, stages: int, width: int, latent_dim: int):
+        super().__init__()
+        self.dense = nn.Linear(latent_dim, width, bias=False)
+        self.basis = nn.Parameter(torch.randn(width, 4, 4))
+        layers = [Stage(width, lowest=True)]
+        for _ in range(stages - 1):
+            layers += [Filter(width, up=True), Stage(width, lowest=False)]
+        self.body = nn.Sequential(*layers, nn.Conv2d(width, 3, 1, bias=False))
 
     def forward(self, z):
-        x = self.dense(z).view(len(z), self.width, 4, 4).to(memory_format=torch.channels_last)
-        for i, stage in enumerate(self.stages):
-            x = stage(F.interpolate(x, scale_factor=2) if i else x)
-        return self.image(x)
+        x = self.basis * self.dense(z)[:, :, None, None]
+        return self.body(x.to(memory_format=torch.channels_last))
 
 
 class R3GANDiscriminator(nn.Module):
-    def __init__(self, resolution: int, width: int):
+    def __init__(self, stages: int, width: int):
         super().__init__()
-        self.image = nn.Conv2d(3, width, 1)
-        self.stages = nn.ModuleList(
-            nn.Sequential(GroupedBlock(width), GroupedBlock(width))
-            for _ in range(resolution.bit_length() - 2)
-        )
-        self.logit = nn.Linear(16 * width, 1)
+        layers = [nn.Conv2d(3, width, 1, bias=False)]
+        for i in reversed(range(stages)):
+            layers += [Stage(width, lowest=i == 0), *([Filter(width, up=False)] if i else [])]
+        self.body = nn.Sequential(*layers)
+        self.basis = nn.Parameter(torch.randn(width, 4, 4) / 4)
+        self.logit = nn.Linear(width, 1, bias=False)
 
     def forward(self, x):
-        x = self.image(x)
-        for i, stage in enumerate(self.stages):
-            x = stage(F.avg_pool2d(x, 2) if i else x)
-        return self.logit(x.flatten(1))[:, 0]
+        x = self.body(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.logit((self.basis * x).sum((2, 3)))[:, 0]
 
 
 def networks(w: Workload) -> tuple[nn.Module, nn.Module]:
@@ -196,8 +246,8 @@ def networks(w: Workload) -> tuple[nn.Module, nn.Module]:
     if w.network == "dcgan":
         return DCGANDiscriminator(r, w.width), DCGANGenerator(r, w.width, w.latent_dim)
     if w.network == "resnet":
-        return ResNetDiscriminator(w.width), ResNetGenerator(r, w.width, w.latent_dim)
-    return R3GANDiscriminator(r, w.width), R3GANGenerator(r, w.width, w.latent_dim)
+        return ResNetDiscriminator(w.width), ResNetGenerator(w.width, w.latent_dim)
+    return R3GANDiscriminator(w.stages, w.width), R3GANGenerator(w.stages, w.width, w.latent_dim)
 
 
 def non_saturating_d(real, fake):
@@ -299,12 +349,13 @@ def synchronize() -> None:
         torch.cuda.synchronize()
 
 
-def game(w: Workload, variant: str) -> "Game":
-    return Game(w, compiled=variant == "compiled")
+def build(w: Workload, variant: str) -> "Training":
+    """The workload, `eager` or `compiled`."""
+    return Training(w, compiled=variant == "compiled")
 
 
-class Game:
-    """Both players, their optimisers, and resident data."""
+class Training:
+    """Both networks, their optimisers, and resident data."""
 
     def __init__(self, w: Workload, *, compiled: bool):
         torch.manual_seed(0)
@@ -320,8 +371,8 @@ class Game:
             self.data = torch.randn(w.examples, 2, device=self.device)
         else:
             shape = (w.examples, 3, w.resolution, w.resolution)
-            pictures = torch.randint(0, 256, shape, dtype=torch.uint8, device=self.device)
-            self.data = pictures.to(memory_format=torch.channels_last)
+            images = torch.randint(0, 256, shape, dtype=torch.uint8, device=self.device)
+            self.data = images.to(memory_format=torch.channels_last)
         self.forward_d, self.forward_g = self.d, self.g
         if compiled:
             self.forward_d, self.forward_g = torch.compile(self.d), torch.compile(self.g)
@@ -337,8 +388,8 @@ class Game:
         return torch.randn(self.w.batch_size, self.w.latent_dim, device=self.device)
 
     def autocast(self):
-        wanted = self.w.dtype == "bfloat16"
-        return torch.autocast(self.device, torch.bfloat16, enabled=wanted)
+        half = self.w.dtype == "bfloat16"
+        return torch.autocast(self.device, torch.bfloat16, enabled=half)
 
     def d_step(self, real):
         with torch.no_grad(), self.autocast():

@@ -63,7 +63,7 @@ def serve(name: str, answers: int) -> None:
         from benchmarks import torch_side as side
     startup = time.perf_counter() - began
     out = os.fdopen(answers, "w")
-    games = {}
+    trainings = {}
     for line in sys.stdin:
         arguments = json.loads(line)
         command = arguments.pop("command")
@@ -73,23 +73,23 @@ def serve(name: str, answers: int) -> None:
             answer = side.rates(arguments["dtype"])
         elif command == "build":
             workload, began = Workload(**arguments["workload"]), time.perf_counter()
-            game = side.game(workload, arguments["variant"])
-            game.run(1)
+            training = side.build(workload, arguments["variant"])
+            training.run(1)
             side.forget_peak()
-            games[arguments["variant"]] = game
+            trainings[arguments["variant"]] = training
             answer = {
-                "parameters": game.parameters(),
-                "compile_s": game.compile_seconds,
+                "parameters": training.parameters(),
+                "compile_s": training.compile_seconds,
                 "first_step_s": startup + time.perf_counter() - began,
             }
         elif command == "flops":
-            answer = games[arguments["variant"]].flops()
+            answer = trainings[arguments["variant"]].flops()
         elif command == "run":
-            answer = games[arguments["variant"]].run(arguments["iterations"])
+            answer = trainings[arguments["variant"]].run(arguments["iterations"])
         elif command == "digest":
-            answer = games[arguments["variant"]].digest()
+            answer = trainings[arguments["variant"]].digest()
         elif command == "peak_memory":
-            answer = games[arguments["variant"]].peak_memory()
+            answer = trainings[arguments["variant"]].peak_memory()
         print(json.dumps(answer), file=out, flush=True)
 
 

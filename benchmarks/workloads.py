@@ -1,19 +1,19 @@
-"""What is measured: the same games for both frameworks, in plain numbers."""
+"""What is measured: the same trainings for both frameworks, in plain numbers."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """One game: who plays, on what, and how."""
+    """One training: of which networks, on what, and how."""
 
     name: str
     network: str
-    """mlp, dcgan, resnet (residual, after SNGAN) or r3gan (grouped residual blocks)."""
+    """mlp, dcgan, resnet (SNGAN's) or r3gan."""
     batch_size: int
     width: int
     resolution: int | None
-    """Side of the pictures; None for points in the plane."""
+    """Side of the images; None for points in the plane."""
     loss: str
     latent_dim: int = 64
     d_steps: int = 1
@@ -21,7 +21,7 @@ class Workload:
     """γ of R1 and R2, both in every discriminator update."""
     dtype: str = "float32"
     iterations: int = 10
-    """In one timed turn."""
+    """In one call, which is timed."""
     examples: int = 4096
     """Resident data."""
 
@@ -29,6 +29,11 @@ class Workload:
     def shape(self) -> tuple[int, ...]:
         """Of one example."""
         return (2,) if self.resolution is None else (self.resolution, self.resolution, 3)
+
+    @property
+    def stages(self) -> int:
+        """Resolutions from 4×4 up to that of the images."""
+        return 0 if self.resolution is None else self.resolution.bit_length() - 2
 
     @property
     def images(self) -> int:

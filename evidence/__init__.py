@@ -1,1 +1,5 @@
-"""What the claims of the README rest on: one module for each table, run by `reproduce.py`."""
+"""What the claims of the documentation rest on: a module for each table, and their results.
+
+`python -m evidence NAME`, from the root of the repository, measures a table, or prints the one
+that is measured already.
+"""

@@ -1,30 +1,30 @@
-"""Measures again what the README claims.
+"""Measures again what the documentation claims.
 
-    python experiments/reproduce.py ring
+    python -m evidence ring
 
-NAME is one of the tables below. What is measured is written to `experiments/results/NAME.json` row
-by row, with the command, commit, versions, hardware, seeds and every score; rows that are there are
+NAME is one of the tables below. What is measured is written to `evidence/results/NAME.json` row by
+row, with the command, commit, versions, hardware, seeds and every score; rows that are there are
 not measured again, so the same command goes on after an interruption. Delete the file, or give
 another `--results`, to begin anew. At the end the table is printed in Markdown. Tables of MNIST and
 CIFAR-10 need them prepared by TFDS, in $TFDS_DATA_DIR; their runs are kept in `runs/evidence`.
 """
 
 import argparse
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
-from evidence import little_data, mixtures, pictures, stacked_mnist, sweeps, transfer
+from evidence import images, little_data, mixtures, stacked_mnist, sweeps, transfer
 from evidence.record import RESULTS, Record
-
 from gan_jax import compilation
 
 TABLES: dict[str, Callable[[Record], str]] = {
-    "ring": lambda record: mixtures.reproduce("ring", record),
-    "grid": lambda record: mixtures.reproduce("grid", record),
+    "ring": functools.partial(mixtures.reproduce, "ring"),
+    "grid": functools.partial(mixtures.reproduce, "grid"),
     "losses": mixtures.reproduce_losses,
     "stacked_mnist": stacked_mnist.reproduce,
-    "mnist": lambda record: pictures.reproduce_recipes("mnist", record),
-    "cifar10": lambda record: pictures.reproduce_recipes("cifar10", record),
+    "mnist": functools.partial(images.reproduce_recipes, "mnist"),
+    "cifar10": functools.partial(images.reproduce_recipes, "cifar10"),
     "little_data": little_data.reproduce,
     "transfer": transfer.reproduce,
     "sweep": sweeps.reproduce,
@@ -33,7 +33,9 @@ TABLES: dict[str, Callable[[Record], str]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m evidence",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", metavar="NAME", choices=TABLES, help=", ".join(TABLES))
     parser.add_argument("--results", type=Path, default=RESULTS, help="where rows are kept")

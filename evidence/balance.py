@@ -1,6 +1,7 @@
-"""What `--balance` changes: the same games with equal turns and with balanced ones, 10 seeds each.
+"""What `--balance` changes: the same trainings with as many updates of both networks and with
+balanced ones, 10 seeds each.
 
-    python -m benchmarks.balance --out benchmarks/results/NAME.json
+    python -m evidence.balance
 
 A run that is in the results already is not repeated.
 """
@@ -13,12 +14,14 @@ from pathlib import Path
 
 import tyro
 
-from benchmarks.provocations import GAMES, UNREGULARIZED, both, change, loss, rates
-from benchmarks.throughput import environment
+from evidence.provocations import SETTINGS, UNREGULARIZED, both, change, loss, rates
+from evidence.record import RESULTS, provenance
 from gan_jax.compilation import keep_compiled
-from gan_jax.config import Config, Evaluation
-from gan_jax.loop import train
-from gan_jax.runs import Run
+from gan_jax.config import Evaluation
+from gan_jax.runs import logs
+from gan_jax.runs.run import Run
+from gan_jax.tasks.generation import Config
+from gan_jax.training.train import train
 
 ITERATIONS = 2000
 _COMMON = change(
@@ -35,16 +38,18 @@ CASES = {
     "critic ahead: rates 10:1, no penalty": both(_COMMON, _FREE, rates(d=2.0, g=0.2)),
     "critic behind: rates 1:20, no penalty": both(_COMMON, _FREE, rates(d=0.05)),
 }
+UPDATES = {"equal turns": "equal", "balanced": "balanced"}
+"""Without `balance`, and with it: what the results and what the table calls them."""
 
 
-def play(config: Config) -> dict[str, float]:
-    """The scores of one run, and how far its players were apart in its second half."""
+def measure(config: Config) -> dict[str, float]:
+    """The scores of one run, and how far its networks were apart in its second half."""
     with tempfile.TemporaryDirectory() as directory:
         result = train(config, out=directory)
         checks = Run.open(directory).health()
-        lines = (Path(directory) / "evaluations.jsonl").read_text().splitlines()
+        lines = logs.read(Path(directory) / "evaluations.jsonl")
     late = [check["signals"]["auc_held_out"] for check in checks[len(checks) // 2 :]]
-    scores = {name: v for line in lines for name, v in json.loads(line)["scores"].items()}
+    scores = {name: v for line in lines for name, v in line["scores"].items()}
     return scores | {
         "auc": statistics.median(late),
         "d_updates": int(result.d.step),
@@ -52,7 +57,7 @@ def play(config: Config) -> dict[str, float]:
     }
 
 
-def main(out: Path, seeds: int = 10) -> None:
+def main(out: Path = RESULTS / "balance.json", seeds: int = 10) -> None:
     """
     Args:
         out: The file of results, to be added to.
@@ -60,32 +65,34 @@ def main(out: Path, seeds: int = 10) -> None:
     """
     keep_compiled()
     results = json.loads(out.read_text()) if out.exists() else {"runs": {}}
-    results["environment"] = environment()
     for case, change_ in CASES.items():
-        for balance in (False, True):
+        for updates in UPDATES:
             for seed in range(seeds):
-                key = f"{case} | {'balanced' if balance else 'equal turns'} | {seed}"
-                if key not in results["runs"]:
-                    config = change_(GAMES["digits"])
-                    results["runs"][key] = play(
-                        dataclasses.replace(config, seed=seed, balance=balance)
-                    )
-                    out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    print("| digits, 2,000 iterations | turns | FID | coverage | AUC | updates D : G |")
+                key = f"{case} | {updates} | {seed}"
+                if key in results["runs"]:
+                    continue
+                config = dataclasses.replace(
+                    change_(SETTINGS["digits"]), seed=seed, balance=updates == "balanced"
+                )
+                results["runs"][key] = measure(config)
+                results["environment"] = provenance("python -m evidence.balance")
+                out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    print("| digits, 2,000 iterations | updates | FID | coverage | AUC | updates D : G |")
     print("| --- | --- | --- | --- | --- | --- |")
     for case in CASES:
-        for turns in ("equal turns", "balanced"):
-            runs = [r for key, r in results["runs"].items() if key.startswith(f"{case} | {turns}")]
-
-            def spread(name, runs=runs):
-                values = [run[name] for run in runs]
-                return f"{statistics.mean(values):.3g} ± {statistics.stdev(values):.2g}"
-
-            d, g = (statistics.mean(r[f"{p}_updates"] for r in runs) for p in "dg")
+        for updates, called in UPDATES.items():
+            name = f"{case} | {updates} | "
+            runs = [run for key, run in results["runs"].items() if key.startswith(name)]
+            d, g = (statistics.mean(run[f"{p}_updates"] for run in runs) for p in "dg")
             print(
-                f"| {case} | {turns} | {spread('FID')} | {spread('coverage')} | {spread('auc')} | "
-                f"{d:.0f} : {g:.0f} |"
+                f"| {case} | {called} | {_spread(runs, 'FID')} | {_spread(runs, 'coverage')} | "
+                f"{_spread(runs, 'auc')} | {d:.0f} : {g:.0f} |"
             )
+
+
+def _spread(runs: list[dict[str, float]], name: str) -> str:
+    values = [run[name] for run in runs]
+    return f"{statistics.mean(values):.3g} ± {statistics.stdev(values):.2g}"
 
 
 if __name__ == "__main__":

@@ -1,18 +1,19 @@
 """How good the diagnosis is: runs that go wrong on purpose, and whether it says so.
 
-    python -m benchmarks.diagnosis collect --data-dir TFDS
-    python -m benchmarks.diagnosis score
+    python -m evidence.diagnosis collect --data-dir TFDS
+    python -m evidence.diagnosis score
 
-`collect` plays every provocation with several seeds and writes each run's signals, one line a run;
-what is there already is not played again. `score` diagnoses them after the fact.
+`collect` trains every provocation with several seeds and writes each run's signals, one line a run;
+what is there already is not trained again. `score` diagnoses them after the fact.
 """
 
-import dataclasses
 import gzip
 import json
+import math
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,18 +21,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from jax import lax
 
-from benchmarks.provocations import GAMES, PROVOCATIONS, Blind, Provocation
-from gan_jax import build, losses
-from gan_jax.compilation import CompiledFast, keep_compiled
-from gan_jax.data import Order, load
-from gan_jax.data.feed import prepare
-from gan_jax.data.held_out import hold_out
-from gan_jax.health import signals
-from gan_jax.health.diagnosis import GOOD, STATES, diagnose
+from evidence.provocations import PROVOCATIONS, SETTINGS, Blind, Provocation
+from gan_jax import losses
+from gan_jax.compilation import jit, keep_compiled
+from gan_jax.data import Feed
+from gan_jax.health.checks import LatentChecks
+from gan_jax.health.diagnosis import GOOD, diagnose
 from gan_jax.state import TrainState
-from gan_jax.steps import alternate
+from gan_jax.steps import iterate
+from gan_jax.tasks.base import CHECKS as NOISE
+from gan_jax.tasks.base import TRAINING, initial_states, stream_key
+from gan_jax.tasks.generation import make_reference
+from gan_jax.training.monitor import Monitor
+from gan_jax.training.program import PREPARATION
 
 CHECKS = 50
 UNSEEN = 100  # the first number of the runs that no threshold was chosen on
@@ -40,107 +43,99 @@ RESULTS = Path(__file__).parent / "results" / "diagnosis"
 app = tyro.extras.SubcommandApp()
 
 
-class _Game:
-    """A provocation, compiled once and played with any seed."""
+class _Case:
+    """A provocation, compiled once and trained with any seed."""
 
     def __init__(self, provocation: Provocation, data_dir: str | None):
         self.provocation = provocation
-        self.configs = [c for c in provocation.configs() if c is not None]
+        self.configs = [config for config in provocation.configs() if config is not None]
         config = self.configs[0]
-        source, held_out = hold_out(
-            load(config.data, conditional=config.objective.conditional, data_dir=data_dir),
-            config.data.held_out,
-        )
-        self.data, self.real, self.label = source.description, source.real, source.label
-        if not config.objective.conditional:
-            self.label = None
-        order = np.random.default_rng(0).permutation(len(self.real))
-        self.reference, self.target = signals.make_reference(
-            self._seen(source.real[order]),
-            None if self.label is None else self.label[order],
-            None if held_out is None else self._seen(held_out.real),
-            None if self.label is None or held_out is None else held_out.label,
-            signals.features_of(np.concatenate([source.real[order], held_out.real])),
-        )
-        blind = [False] * len(self.configs)
-        blind[-1] = provocation.blind
-        self.objectives = [
-            Blind(build.objective(c, self.data)) if b else build.objective(c, self.data)
-            for c, b in zip(self.configs, blind, strict=True)
-        ]
-        self.like = [jax.eval_shape(lambda c=c: build.states(c, self.data)) for c in self.configs]
-        self.programs = [self._program(i) for i in range(len(self.configs))]
+        self.every = config.iterations // CHECKS
+        self.dataset = config.load(data_dir=data_dir, budget_bytes=math.inf)
+        self.tasks = [c.build(self.dataset.description) for c in self.configs]
+        conditional = config.objective.conditional
+        self.reference = make_reference(self.dataset, conditional)
+        self.resident = jax.tree.map(jnp.asarray, self._feed(0).resident)
+        self.programs = [self._program(phase) for phase in range(len(self.configs))]
 
-    @staticmethod
-    def _seen(real: np.ndarray) -> np.ndarray:
-        return np.asarray(
-            prepare({"real": jnp.asarray(real)}, None, flip=False, axis_name=None)["real"]
+    def _feed(self, seed: int) -> Feed:
+        config, streams = self.configs[0], self.dataset.streams
+        return Feed(
+            streams,
+            [stream.order(seed, config.batch_size) for stream in streams],
+            batches=config.alternation.batches,
+            capacity=self.every,
+            iterations=config.iterations,
+            axis_indices=np.zeros(1, int),
+            members=1,
         )
 
     def _program(self, phase: int):
-        config, objective = self.configs[phase], self.objectives[phase]
+        task, last = self.tasks[phase], phase == len(self.tasks) - 1
+        objective = task.objective
+        if self.provocation.blind and last:
+            objective = Blind(objective)
 
-        def program(d, g, indices, start, key):
-            def step(carry, i):
-                d, g = carry
-                batches = {"real": jnp.asarray(self.real)[indices[i]]}
-                if self.label is not None:
-                    batches["label"] = jnp.asarray(self.label)[indices[i]]
-                d, g, metrics = alternate(
-                    d, g, prepare(batches, key, flip=False, axis_name=None),
-                    jax.random.fold_in(key, start + i),
-                    objective=objective, alternation=config.alternation,
-                )  # fmt: skip
-                return (d, g), metrics
+        def program(d, g, resident, rows, start, key):
+            def batches_at(i, key):
+                examples = Feed.select(resident, jax.tree.map(lambda x: x[0, i], rows))
+                return task.prepare(examples, jax.random.fold_in(key, PREPARATION), None)
 
-            (d, g), metrics = lax.scan(step, (d, g), jnp.arange(len(indices)))
-            return d, g, jax.tree.map(jnp.mean, metrics)
+            d, g, tally = iterate(
+                d,
+                g,
+                batches_at,
+                key,
+                start=start,
+                count=self.every,
+                objective=objective,
+                alternation=task.config.alternation,
+            )
+            return d, g, jax.tree.map(lambda total: total / self.every, tally.sums)
 
-        return CompiledFast(jax.jit(program))
+        return jit(program)
 
-    def _states(self, seed: int) -> tuple[TrainState, TrainState]:
-        """Initial states, with the functions that the programs were compiled for."""
-        config = dataclasses.replace(self.configs[0], seed=seed)
-        states = jax.jit(lambda: build.states(config, self.data))()
-        return _with_functions(states, self.like[0])
-
-    def play(self, seed: int) -> list[dict[str, Any]]:
+    def train(self, seed: int) -> list[dict[str, Any]]:
         """The signals of one run, check by check."""
         config = self.configs[0]
-        every = config.iterations // CHECKS
-        d, g = self._states(seed)
-        key = jax.random.fold_in(jax.random.key(seed), build.TRAINING)
-        order = Order(seed, len(self.real), config.batch_size)
-        checks, shares, position, phase = [], None, 0, 0
+        d, g = initial_states(replace(config, seed=seed).build(self.dataset.description))
+        feed, key = self._feed(seed), stream_key(seed, TRAINING)
+        checks = LatentChecks(
+            lambda: self.reference,
+            stream_key(seed, NOISE),
+            loss=losses.LOSSES[config.objective.loss],
+            latent_dim=config.objective.latent_dim,
+        )
+        monitor, phase = Monitor(checks), 0
         for check in range(CHECKS):
-            if len(self.configs) > 1 and phase == 0 and check >= self.provocation.onset * CHECKS:
+            if len(self.tasks) > 1 and phase == 0 and check >= self.provocation.onset * CHECKS:
                 phase = 1
-                d, g = _with_functions((d, g), self.like[1])
-            batches = self.configs[phase].alternation.batches
-            indices = np.stack([order.batch(position + i) for i in range(every * batches)])
-            position += len(indices)
-            d, g, metrics = self.programs[phase](
-                d, g, indices.reshape(every, batches, -1), np.int32(check * every), key
-            )
-            measured = signals.measure(
-                d, g, self.reference, jax.random.fold_in(key, check),
-                loss=losses.LOSSES[config.objective.loss], latent_dim=config.objective.latent_dim,
-            )  # fmt: skip
-            values, shares = signals.finish(measured, self.target, shares)
-            for player, averages in metrics.items():
-                values |= {f"{player}/{name}": float(v) for name, v in averages.items()}
-            values = {k: float(f"{v:.4g}") for k, v in values.items()}
-            checks.append({"iteration": (check + 1) * every, **values})
-        return checks
+                like = jax.eval_shape(lambda: initial_states(self.tasks[1]))
+                d, g = _with_optimizers((d, g), like)
+            start = check * self.every
+            rows = feed.rows(start, self.every)
+            d, g, means = self.programs[phase](d, g, self.resident, rows, np.int32(start), key)
+            averages = {
+                f"{network}/{name}": float(value)
+                for network, metrics in means.items()
+                for name, value in metrics.items()
+            }
+            iteration = start + self.every
+            monitor.check(iteration, monitor.measure(iteration, d, g), averages)
+        return [
+            {k: v if k == "iteration" else float(f"{v:.4g}") for k, v in check.items()}
+            for check in monitor.history
+        ]
 
 
-def _with_functions(states, like):
-    """Equal configurations have equal functions, but JAX compiles again for other objects."""
-    pairs = zip(states, like, strict=True)
-    return tuple(state.replace(tx=x.tx, apply_fn=x.apply_fn) for state, x in pairs)
+def _with_optimizers(
+    states: tuple[TrainState, TrainState], like: tuple[TrainState, TrainState]
+) -> tuple[TrainState, ...]:
+    """The states with the optimisers of others."""
+    return tuple(state.replace(tx=x.tx) for state, x in zip(states, like, strict=True))
 
 
-def _played(directory: Path) -> Iterator[dict[str, Any]]:
+def _recorded(directory: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(directory.glob("*.jsonl*")):
         opening = gzip.open if path.suffix == ".gz" else open
         with opening(path, "rt") as file:
@@ -158,41 +153,42 @@ def collect(
     runs: int | None = None,
     unseen: bool = False,
 ) -> None:
-    """Play provocations, and write their signals.
+    """Train provocations, and write their signals.
 
     Args:
         out: Folder of the results.
         data_dir: Where TFDS datasets are prepared.
-        part: Which share of the provocations to play, from 0.
+        part: Which share of the provocations to train, from 0.
         parts: Of how many.
-        only: Those whose state, name or game contains this.
+        only: Those whose state, name or setting contains this.
         runs: Seeds of each, instead of its own number.
         unseen: Not the runs that thresholds are chosen on, but as many others.
     """
     keep_compiled()
     out.mkdir(parents=True, exist_ok=True)
-    done = {(r["state"], r["name"], r["game"], r["seed"]) for r in _played(out)}
+    done = {(r["state"], r["name"], r["game"], r["seed"]) for r in _recorded(out)}
     for i, p in enumerate(PROVOCATIONS):
-        if i % parts != part or only not in f"{p.state} {p.name} {p.game}":
+        name = f"{p.state} {p.name} {p.setting}"
+        if i % parts != part or only not in name:
             continue
-        game = None
+        case = None
         first = UNSEEN if unseen else 0
         for number in range(first, first + (runs or p.runs)):
             # Seeds differ between provocations, so that healthy beginnings do too.
-            seed = zlib.crc32(f"{p.state} {p.name} {p.game}".encode()) % 10_000 * 100 + number
-            if (p.state, p.name, p.game, seed) in done:
+            seed = zlib.crc32(name.encode()) % 10_000 * 100 + number
+            if (p.state, p.name, p.setting, seed) in done:
                 continue
-            game = game or _Game(p, data_dir)
-            checks = game.play(seed)
+            case = case or _Case(p, data_dir)
+            checks = case.train(seed)
             record = {
-                "state": p.state, "name": p.name, "game": p.game, "seed": seed,
-                "number": number, "onset": p.onset, "iterations": game.configs[0].iterations,
+                "state": p.state, "name": p.name, "game": p.setting, "seed": seed,
+                "number": number, "onset": p.onset, "iterations": case.configs[0].iterations,
                 "checks": checks,
             }  # fmt: skip
             with (out / f"part{part}.jsonl").open("a") as file:
                 file.write(json.dumps(record) + "\n")
             last = checks[-1]
-            print(p.state, p.name, p.game, seed, {k: last[k] for k in list(last)[1:9]}, flush=True)
+            print(name, seed, {k: last[k] for k in list(last)[1:9]}, flush=True)
 
 
 class Verdict(NamedTuple):
@@ -200,7 +196,7 @@ class Verdict(NamedTuple):
 
     state: str
     """What was provoked."""
-    game: str
+    setting: str
     unseen: bool
     said: str
     """The first failure named; if none, what was said at the end."""
@@ -246,28 +242,28 @@ def score(runs: Path = RESULTS, misses: bool = False) -> None:
         runs: Folder of the results.
         misses: Also name what was said wrongly, of the runs that thresholds were chosen on.
     """
-    wanted = {(p.state, p.name, p.game) for p in PROVOCATIONS}
+    known = {(p.state, p.name, p.setting) for p in PROVOCATIONS}
     verdicts = []
-    for record in _played(runs):
-        if (record["state"], record["name"], record["game"]) in wanted:
+    for record in _recorded(runs):
+        if (record["state"], record["name"], record["game"]) in known:
             verdicts.append(judge(record))
             if misses and not verdicts[-1].right and not verdicts[-1].unseen:
                 print(record["name"], verdicts[-1])
-    print("| provoked | runs used to choose | right | unseen runs | right | by game | instead |")
+    print("| provoked | runs used to choose | right | unseen runs | right | by data | instead |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for state in STATES:
+    for state in dict.fromkeys(p.state for p in PROVOCATIONS):
         mine = [v for v in verdicts if v.state == state]
         seen, unseen = ([v for v in mine if v.unseen == u] for u in (False, True))
-        games = ", ".join(
-            f"{game} {_share([v for v in unseen if v.game == game])}"
-            for game in GAMES
-            if any(v.game == game for v in unseen)
+        by_setting = ", ".join(
+            f"{setting} {_share([v for v in unseen if v.setting == setting])}"
+            for setting in SETTINGS
+            if any(v.setting == setting for v in unseen)
         )
         wrong = Counter(v.said if v.said != state else "late" for v in unseen if not v.right)
         instead = ", ".join(f"{n}× {said}" for said, n in wrong.most_common()) or "–"
         print(
             f"| `{state}` | {len(seen)} | {_share(seen)} | {len(unseen)} | **{_share(unseen)}** | "
-            f"{games} | {instead} |"
+            f"{by_setting} | {instead} |"
         )
 
 

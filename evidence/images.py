@@ -1,21 +1,18 @@
-"""Recipes on pictures: every one at the same budget, with little data, and after other data."""
+"""Recipes on images, every one at the same budget; and what all tables of images have in common."""
 
 import dataclasses
 from collections.abc import Sequence
 
-import biggan
-import dcgan
-import r3gan
-import sngan
-import stylegan2
-
 from evidence.record import Record, table
-from gan_jax import figures, logs
-from gan_jax.config import Config
+from experiments import biggan, dcgan, r3gan, sngan, stylegan2
+from gan_jax import figures
 from gan_jax.data import load
-from gan_jax.loop import train
-from gan_jax.metrics.evaluation import Evaluator, make_extractor
-from gan_jax.runs import Run
+from gan_jax.evaluation.evaluator import Evaluator
+from gan_jax.evaluation.extractors.kinds import make_extractor
+from gan_jax.runs import logs
+from gan_jax.runs.run import Run
+from gan_jax.tasks.generation import Config
+from gan_jax.training.train import train
 
 RECIPES = {
     "DCGAN": dcgan.CONFIGS,
@@ -67,11 +64,11 @@ def run(
     run = Run.open(directory)
     scores = score(run, result.g, metrics, samples)
     shown, columns = (100, 10) if config.objective.conditional else (64, 8)
-    pictures = run.sample(shown, seed=1)
+    images = run.sample(shown, seed=1)
     if config.objective.conditional:  # a class a row
-        pictures = pictures.reshape(10, 10, *pictures.shape[1:]).swapaxes(0, 1)
-        pictures = pictures.reshape(shown, *pictures.shape[2:])
-    figures.save(figures.sheet(pictures, columns), record.picture(key))
+        images = images.reshape(10, 10, *images.shape[1:]).swapaxes(0, 1)
+        images = images.reshape(shown, *images.shape[2:])
+    figures.save(figures.sheet(images, columns), record.image(key))
     checks = run.health()
     return {
         "iterations": config.iterations,
@@ -99,8 +96,11 @@ def evaluator(run: Run, metrics: Sequence[str], samples: int = SAMPLES) -> Evalu
     everything = dataclasses.replace(data, classes=())
     source = load(data)
     whole = source if data == everything else load(everything)
-    extractor = make_extractor("classifier", everything, whole)
-    return Evaluator(run.config, source, metrics, extractor=extractor, samples=samples)
+    extractor = make_extractor("classifier", whole, dataset=data.source)
+    subject = run.task.subject
+    return Evaluator(
+        subject, source, metrics, extractor=extractor, split=data.split, samples=samples
+    )
 
 
 def seconds(run: Run) -> float:

@@ -9,17 +9,19 @@ import collections
 import dataclasses
 import math
 
-import jax
 import numpy as np
-from gaussians import CONFIG
 
 from evidence.record import Record, spread, table
-from gan_jax import figures, sampling
-from gan_jax.config import Config, Objective
+from experiments.gaussians import CONFIG
+from gan_jax import figures
+from gan_jax.config import Evaluation
+from gan_jax.data import Examples
 from gan_jax.errors import InputError
-from gan_jax.metrics.evaluation import Evaluator, make_extractor
-from gan_jax.monitor import Monitor
-from gan_jax.population import Population, load_members
+from gan_jax.state import TrainState
+from gan_jax.tasks.base import Dataset
+from gan_jax.tasks.generation import Config, Objective
+from gan_jax.training.monitor import Monitor
+from gan_jax.training.population import Population, load_members
 
 SEEDS = 10
 SAMPLES = 2500
@@ -33,13 +35,13 @@ LOSSES = (
     "relativistic_pairing", "relativistic_average",
 )  # fmt: skip
 PENALTIES = {
-    "none": {},
-    "R1": {"r1": 0.1},
-    "R1 + R2": {"r1": 0.1, "r2": 0.1},
-    "WGAN-GP": {"wgan_gp": 10.0},
-    "DRAGAN": {"dragan": 10.0},
-    "LeCam": {"lecam": 0.3},
-    "packs of 2": {"packing": 2},
+    "none": Objective(),
+    "R1": Objective(penalties={"r1": 0.1}),
+    "R1 + R2": Objective(penalties={"r1": 0.1, "r2": 0.1}),
+    "WGAN-GP": Objective(penalties={"wgan_gp": 10.0}),
+    "DRAGAN": Objective(penalties={"dragan": 10.0}),
+    "LeCam": Objective(penalties={"lecam": 0.3}),
+    "packs of 2": Objective(packing=2),
 }
 _SHORT = 3000  # iterations
 _CHECKS = 50
@@ -51,13 +53,13 @@ def reproduce(name: str, record: Record) -> str:
     configs = [dataclasses.replace(CONFIG, data=data, seed=seed) for seed in range(SEEDS)]
 
     def measure() -> dict:
-        sources = [training for training, _ in load_members(configs)]
-        *_, end = Population(configs, sources).train()
+        datasets = load_members(configs)
+        *_, end = Population(configs, datasets).train()
         rows = [
-            _scores(config, source, end.member(i)[1])
-            for i, (config, source) in enumerate(zip(configs, sources, strict=True))
+            _scores(config, dataset, end.member(i)[1])
+            for i, (config, dataset) in enumerate(zip(configs, datasets, strict=True))
         ]
-        _draw(record, f"{name} seed 0", configs[0], sources[0], end.member(0)[1])
+        _draw(record, f"{name} seed 0", configs[0], datasets[0], end.member(0)[1])
         return {"iterations": CONFIG.iterations, "seeds": list(range(SEEDS)), **_columns(rows)}
 
     row = record.row(name, measure)
@@ -78,8 +80,8 @@ def reproduce_losses(record: Record) -> str:
     lines = []
     for loss in LOSSES:
         line = [loss.replace("_", " ")]
-        for name, weights in PENALTIES.items():
-            config = _short(loss, weights)
+        for name, penalty in PENALTIES.items():
+            config = _short(loss, penalty)
             row = record.row(f"{loss}, {name}", lambda config=config: _three(config))
             states = collections.Counter(row["state"])
             state = ", ".join(s.replace("_", " ") for s, _ in states.most_common())
@@ -89,42 +91,41 @@ def reproduce_losses(record: Record) -> str:
     return table(["", *PENALTIES], lines)
 
 
-def _short(loss: str, weights: dict[str, float]) -> Config:
+def _short(loss: str, penalty: Objective) -> Config:
     return dataclasses.replace(
         CONFIG,
         iterations=_SHORT,
-        objective=Objective(loss=loss, latent_dim=2, **weights),
+        objective=dataclasses.replace(penalty, loss=loss, latent_dim=2),
         annealing=dataclasses.replace(CONFIG.annealing, images=_SHORT * CONFIG.batch_size),
     )
 
 
 def _three(config: Config) -> dict:
     configs = [dataclasses.replace(config, seed=seed) for seed in range(3)]
-    loaded = load_members(configs)
-    sources = [training for training, _ in loaded]
-    monitors = [Monitor(member, *data) for member, data in zip(configs, loaded, strict=True)]
-    states = [""] * len(configs)
-    for progress in Population(configs, sources).train(_SHORT // _CHECKS):
+    datasets = load_members(configs)
+    monitors = [
+        Monitor(member.build(dataset.description).checks(dataset))
+        for member, dataset in zip(configs, datasets, strict=True)
+    ]
+    states, end = [""] * len(configs), None
+    for progress in Population(configs, datasets).train(_SHORT // _CHECKS):
+        end = progress
         for i, monitor in enumerate(monitors):
             measured = monitor.measure(progress.iteration, *progress.member(i))
             states[i] = monitor.check(
                 progress.iteration, measured, progress.member_averages(i)
             ).state
+    assert end is not None
     rows = [
-        _scores(config, source, progress.member(i)[1])
-        for i, (config, source) in enumerate(zip(configs, sources, strict=True))
+        _scores(config, dataset, end.member(i)[1])
+        for i, (config, dataset) in enumerate(zip(configs, datasets, strict=True))
     ]
     return {"iterations": _SHORT, "seeds": [0, 1, 2], "state": states, **_columns(rows)}
 
 
-def _scores(config: Config, source, g) -> dict[str, float]:
-    evaluator = Evaluator(
-        config,
-        source,
-        ("modes",),
-        extractor=make_extractor("pixels", config.data, source),
-        samples=SAMPLES,
-    )
+def _scores(config: Config, dataset: Dataset, g: TrainState) -> dict[str, float]:
+    task = config.build(dataset.description)
+    evaluator = task.evaluator(dataset, Evaluation(metrics=("modes",), samples=SAMPLES))
     try:
         return {score.name: score.value for score in evaluator(g)}
     except InputError:  # samples that are not finite
@@ -139,7 +140,8 @@ def _columns(rows: list[dict[str, float]]) -> dict[str, list[float]]:
     }
 
 
-def _draw(record: Record, key: str, config: Config, source, g) -> None:
-    samples = sampling.sample(g, jax.random.key(0), SAMPLES, latent_dim=config.objective.latent_dim)
-    picture = figures.scatter(np.asarray(samples), source.real[:SAMPLES])
-    figures.save(picture, record.picture(key))
+def _draw(record: Record, key: str, config: Config, dataset: Dataset, g: TrainState) -> None:
+    source = dataset.streams[0].source
+    assert isinstance(source, Examples)
+    samples = config.build(dataset.description).subject.sample(g, SAMPLES, None)
+    figures.save(figures.scatter(np.asarray(samples), source.real[:SAMPLES]), record.image(key))

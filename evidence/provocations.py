@@ -3,14 +3,21 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import struct
+from jaxtyping import Array, Key, PyTree
 
-from gan_jax.config import Annealing, Average, Config, Data, Network, Objective, Optimizer
+from gan_jax.config import Annealing, Average, Optimizer
+from gan_jax.data import Data
 from gan_jax.losses import Loss
+from gan_jax.networks import dcgan, mlp
+from gan_jax.networks.base import DiscriminatorSection, GeneratorSection
+from gan_jax.objectives import Aux, Wrapper
+from gan_jax.state import TrainState
 from gan_jax.steps import Alternation
+from gan_jax.tasks.generation import Config, Objective
 
 Change = Callable[[Config], Config]
 
@@ -19,10 +26,25 @@ def _adam(rate: float, b1: float = 0.0, b2: float = 0.99) -> Optimizer:
     return Optimizer(learning_rate=rate, options={"b1": b1, "b2": b2})
 
 
-def _game(name: str, iterations: int, rate: float, generator, discriminator, **fields) -> Config:
+def _setting(
+    name: str,
+    iterations: int,
+    rate: float,
+    generator: GeneratorSection,
+    discriminator: DiscriminatorSection,
+    *,
+    latent_dim: int,
+    gamma: float,
+    **fields: Any,
+) -> Config:
     return Config(
         name=name,
         iterations=iterations,
+        objective=Objective(
+            loss="relativistic_pairing",
+            latent_dim=latent_dim,
+            penalties={"r1": gamma, "r2": gamma},
+        ),
         generator=generator,
         discriminator=discriminator,
         g_optimizer=_adam(rate),
@@ -31,45 +53,49 @@ def _game(name: str, iterations: int, rate: float, generator, discriminator, **f
     )
 
 
-GAMES = {
-    "ring": _game(
+SETTINGS = {
+    "ring": _setting(
         "ring",
         6000,
         1e-3,
-        Network(kind="mlp", width=64),
-        Network(kind="mlp", width=64),
+        mlp.GeneratorSection(width=64),
+        mlp.DiscriminatorSection(width=64),
+        latent_dim=2,
+        gamma=0.1,
         batch_size=128,
         data=Data(source="ring"),
-        objective=Objective(loss="relativistic_pairing", r1=0.1, r2=0.1, latent_dim=2),
         average=Average(half_life=20_000),
     ),
-    "digits": _game(
+    "digits": _setting(
         "digits",
         3000,
         1e-3,
-        Network(width=32, norm="batch"),
-        Network(width=32),
+        dcgan.GeneratorSection(width=32),
+        dcgan.DiscriminatorSection(width=32),
+        latent_dim=32,
+        gamma=0.1,
         batch_size=64,
         data=Data(source="digits"),
-        objective=Objective(loss="relativistic_pairing", r1=0.1, r2=0.1, latent_dim=32),
     ),
-    "mnist": _game(
+    "mnist": _setting(
         "mnist",
         2000,
         1e-3,
-        Network(width=8, norm="batch"),
-        Network(width=8),
+        dcgan.GeneratorSection(width=8),
+        dcgan.DiscriminatorSection(width=8),
+        latent_dim=32,
+        gamma=0.5,
         batch_size=32,
         data=Data(source="tfds:mnist", resolution=16),
-        objective=Objective(loss="relativistic_pairing", r1=0.5, r2=0.5, latent_dim=32),
     ),
 }
+"""Trainings that are healthy, by the data that they are on."""
 
 
-def change(**fields) -> Change:
-    """Sets fields, by their names with `__` for the dot: `objective__r1=0`."""
+def change(**fields: Any) -> Change:
+    """Sets fields, by their names with `__` for the dot: `objective__loss="hinge"`."""
 
-    def apply(config: Config) -> Config:
+    def apply(config: Any) -> Any:
         for name, value in fields.items():
             head, _, rest = name.partition("__")
             new = change(**{rest: value})(getattr(config, head)) if rest else value
@@ -104,40 +130,40 @@ def same(config: Config) -> Config:
     return config
 
 
-class Blind(struct.PyTreeNode):
+class Blind(Wrapper):
     """An objective whose discriminator is told at random which examples are real: it learns nothing
     and drifts, and what it tells the generator is noise."""
 
-    inside: struct.PyTreeNode
-
-    @property
-    def ema(self):
-        return self.inside.ema
-
-    def d_loss(self, d_params, d, g, batch, key, axis_name=None):
+    def d_loss_given_fake(
+        self,
+        d_params: PyTree,
+        d: TrainState,
+        fake: Array,
+        batch: dict[str, Array],
+        key: Key[Array, ""],
+        axis_name: str | None = None,
+    ) -> tuple[Array, Aux]:
+        """The discriminator's loss with half of the logits exchanged, and without penalties."""
         toss = jax.random.bernoulli(jax.random.fold_in(key, 7), shape=(len(batch["real"]),))
 
         def shuffled(real_logits, fake_logits):
             real = jnp.where(toss, real_logits, fake_logits)
             fake = jnp.where(toss, fake_logits, real_logits)
-            return self.inside.loss.discriminator(real, fake)
+            return self.loss.discriminator(real, fake)
 
-        loss = Loss(shuffled, self.inside.loss.generator, self.inside.loss.threshold)
-        blind = self.inside.replace(loss=loss, regularizers=())
-        return blind.d_loss(d_params, d, g, batch, key, axis_name)
-
-    def g_loss(self, *arguments, **options):
-        return self.inside.g_loss(*arguments, **options)
+        loss = Loss(shuffled, self.loss.generator, self.loss.threshold)
+        blind = self.objective.replace(loss=loss, regularizers=())
+        return blind.d_loss_given_fake(d_params, d, fake, batch, key, axis_name)
 
 
 @dataclass(frozen=True)
 class Provocation:
-    """A healthy game (`game`, changed by `first`) that goes on under `then` from `onset`, a share
-    of the run; at 0, from its beginning."""
+    """A healthy training (`setting`, changed by `first`) that goes on under `then` from `onset`, a
+    share of the run; at 0, from its beginning."""
 
     state: str
     name: str
-    game: str
+    setting: str
     first: Change = same
     onset: float = 0.0
     then: Change | None = None
@@ -145,7 +171,7 @@ class Provocation:
     runs: int = 4
 
     def configs(self) -> tuple[Config, Config | None]:
-        first = self.first(GAMES[self.game])
+        first = self.first(SETTINGS[self.setting])
         return first, None if self.onset == 0 else (self.then or same)(first)
 
 
@@ -166,15 +192,22 @@ def decaying(config: Config) -> Config:
 
 def wide_critic(config: Config) -> Config:
     """Twice as wide."""
-    return change(discriminator__width=2 * config.discriminator.width)(config)
+    discriminator: Any = config.discriminator
+    return change(discriminator__width=2 * discriminator.width)(config)
 
 
-UNREGULARIZED = change(objective__r1=0.0, objective__r2=0.0)
+def without_capacity(config: Config) -> Config:
+    """One unit or channel, in one layer where that can be chosen."""
+    depth = {"discriminator__depth": 1} if hasattr(config.discriminator, "depth") else {}
+    return change(discriminator__width=1, **depth)(config)
+
+
+UNREGULARIZED = change(objective__penalties={})
 MIDWAY = 0.4
 
 
-def _in(games: str, state: str, name: str, **options) -> list[Provocation]:
-    return [Provocation(state, name, game, **options) for game in games.split()]
+def _in(settings: str, state: str, name: str, **options: Any) -> list[Provocation]:
+    return [Provocation(state, name, setting, **options) for setting in settings.split()]
 
 
 _ALL = "ring digits mnist"
@@ -189,9 +222,8 @@ PROVOCATIONS = [
         "healthy",
         "Wasserstein, gradient penalty",
         first=both(
-            UNREGULARIZED,
             loss("wasserstein"),
-            change(objective__wgan_gp=1.0, alternation=Alternation(d_steps=3)),
+            change(objective__penalties={"wgan_gp": 1.0}, alternation=Alternation(d_steps=3)),
         ),
         runs=3,
     ),
@@ -220,7 +252,7 @@ PROVOCATIONS = [
         _ALL,
         "g_overpowers",
         "a critic without capacity",
-        first=change(discriminator__width=1, discriminator__depth=1),
+        first=without_capacity,
         runs=3,
     ),
     *_in(_ALL, "g_overpowers", "rates 1:1000", first=rates(d=0.001), runs=3),
@@ -302,4 +334,4 @@ PROVOCATIONS = [
         runs=3,
     ),
 ]
-"""What `benchmarks.diagnosis` plays."""
+"""What `evidence.diagnosis` trains."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import jax
 
-ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "experiments" / "results"
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "evidence" / "results"
 _PACKAGES = ("jax", "flax", "optax")
 
 
@@ -35,9 +35,9 @@ class Record:
         if key in self.rows:
             return self.rows[key]
         print(f"{self.name}: {key}", flush=True)
-        provenance, began = _provenance(self.name), time.monotonic()
+        origin, began = provenance(f"python -m evidence {self.name}"), time.monotonic()
         values = dict(measure())
-        self.rows[key] = provenance | {"seconds": round(time.monotonic() - began, 1)} | values
+        self.rows[key] = origin | {"seconds": round(time.monotonic() - began, 1)} | values
         self._path.parent.mkdir(parents=True, exist_ok=True)
         beside = self._path.with_suffix(".tmp")
         beside.write_text(json.dumps(self.rows, indent=1, ensure_ascii=False) + "\n")
@@ -49,16 +49,17 @@ class Record:
         """Where what this table trains is kept."""
         return Path("runs") / "evidence" / self.name
 
-    def picture(self, key: str) -> Path:
-        """Where a picture of this row belongs."""
+    def image(self, key: str) -> Path:
+        """Where an image of this row belongs."""
         path = self.directory / self.name / f"{key.replace(' ', '_').replace('/', '-')}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
 
-def _provenance(name: str) -> dict[str, Any]:
+def provenance(command: str) -> dict[str, Any]:
+    """Where a measurement comes from: this command, and commit, versions and hardware."""
     return {
-        "command": f"python experiments/reproduce.py {name}",
+        "command": command,
         "commit": _git("describe", "--always", "--dirty", "--exclude=*"),
         "python": platform.python_version(),
         **{package: version(package) for package in _PACKAGES},

@@ -7,21 +7,14 @@ images are the same for all.
 
 import dataclasses
 
-from evidence.pictures import run
+from evidence.images import run
 from evidence.record import Record, table
-from gan_jax.config import (
-    Annealing,
-    Average,
-    Config,
-    Data,
-    Evaluation,
-    Network,
-    Objective,
-    Optimizer,
-)
-from gan_jax.data import load
+from gan_jax.config import Annealing, Average, Evaluation, Optimizer
+from gan_jax.data import Data, Examples, load
 from gan_jax.data.sources.stacked_mnist import red_digits
-from gan_jax.metrics import classifier
+from gan_jax.evaluation.extractors import classifier
+from gan_jax.networks import dcgan
+from gan_jax.tasks.generation import Config, Objective
 
 IMAGES, BATCH_SIZE = 1_000_000, 64
 SAMPLES = 26_000
@@ -32,9 +25,11 @@ R3GAN = Config(
     iterations=IMAGES // BATCH_SIZE,
     batch_size=BATCH_SIZE,
     data=Data(source="stacked_mnist", resolution=32, fit="pad"),
-    objective=Objective(loss="relativistic_pairing", r1=1.0, r2=1.0, latent_dim=64),
-    generator=Network(width=24, norm="batch"),
-    discriminator=Network(width=24),
+    objective=Objective(
+        loss="relativistic_pairing", latent_dim=64, penalties={"r1": 1.0, "r2": 1.0}
+    ),
+    generator=dcgan.GeneratorSection(width=24),
+    discriminator=dcgan.DiscriminatorSection(width=24),
     g_optimizer=ADAM,
     d_optimizer=ADAM,
     average=Average(half_life=20_000),
@@ -88,6 +83,13 @@ def reproduce(record: Record) -> str:
 def _accuracy(data: Data) -> float:
     """Of the classifier that counts modes, on digits of MNIST's test set, as many as drawn for the
     red channels of that set's stacks."""
-    trained, _ = classifier.for_source(red_digits(load(data)))
-    test = red_digits(load(dataclasses.replace(data, split="test")))
+    trained, _ = classifier.for_source(_red_digits(data))
+    test = _red_digits(dataclasses.replace(data, split="test"))
+    assert test.label is not None
     return trained.accuracy(test.real, test.label)
+
+
+def _red_digits(data: Data) -> Examples:
+    stacks = load(data)
+    assert isinstance(stacks, Examples)
+    return red_digits(stacks)

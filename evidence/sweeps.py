@@ -3,13 +3,12 @@ trials compile nothing."""
 
 import dataclasses
 
-import sweep
-
 from evidence.record import Record, spread, table
+from experiments import sweep
 
 SEARCH = sweep.Sweep(
     "digits",
-    vary=("g_optimizer.learning_rate=1e-4..1e-2", "objective.r1=0.01..10"),
+    vary=("g_optimizer.learning_rate=1e-4..1e-2", "objective.penalties.r1=0.01..10"),
     trials=24,
     seeds=3,
     iterations=500,
@@ -36,7 +35,7 @@ def reproduce(record: Record) -> str:
 
 def _search(record: Record) -> dict:
     outcome = sweep.run(dataclasses.replace(SEARCH, out=record.runs / "digits"))
-    sweep.draw(outcome, record.picture("digits"))
+    sweep.draw(outcome, record.image("digits"))
     return {
         "seeds": list(range(SEARCH.seeds)),
         "iterations": SEARCH.iterations,

@@ -4,17 +4,20 @@ A run from scratch sets the score to reach: its FID at its end. The fraction is 
 after which another run, otherwise alike, was as good for the first time. Of either, FID is the mean
 of three evaluations in a row, since one alone is noisy and the first lucky one would count. The run
 from scratch is in the table beside the others: its own fraction says how early a run that gains
-nothing would be counted. Pictures have 16×16 pixels.
+nothing would be counted. Images have 16×16 pixels.
 """
 
 import dataclasses
 import statistics
 
-from evidence.pictures import evaluator
+from evidence.images import evaluator
 from evidence.record import Record, spread, table
-from gan_jax.config import Average, Config, Data, Evaluation, Network, Objective, Optimizer
-from gan_jax.loop import train
-from gan_jax.runs import Run
+from gan_jax.config import Average, Evaluation, Optimizer
+from gan_jax.data import Data
+from gan_jax.networks import dcgan
+from gan_jax.runs.run import Run
+from gan_jax.tasks.generation import Config, Objective
+from gan_jax.training.train import train
 
 SEEDS = (0, 1, 2)
 ADAM = Optimizer(learning_rate=5e-4, options={"b1": 0.0, "b2": 0.99})
@@ -28,9 +31,11 @@ def _config(data: Data) -> Config:
         iterations=2500,
         batch_size=64,
         data=data,
-        objective=Objective(loss="relativistic_pairing", r1=1.0, r2=1.0, latent_dim=64),
-        generator=Network(width=32, norm="batch"),
-        discriminator=Network(width=32),
+        objective=Objective(
+            loss="relativistic_pairing", latent_dim=64, penalties={"r1": 1.0, "r2": 1.0}
+        ),
+        generator=dcgan.GeneratorSection(width=32),
+        discriminator=dcgan.DiscriminatorSection(width=32),
         g_optimizer=ADAM,
         d_optimizer=ADAM,
         average=Average(half_life=10_000),

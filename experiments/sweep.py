@@ -1,9 +1,9 @@
 """Trains a population over seeds × hyperparameters, and ranks the hyperparameters.
 
-    python experiments/sweep.py gaussians --vary objective.r1=0.01,0.1,1 --seeds 3 \\
-        --iterations 2000 --score "high quality"
+    python experiments/sweep.py gaussians --vary objective.penalties.r1=0.01,0.1,1 \\
+        --seeds 3 --iterations 2000 --score "high quality"
     python experiments/sweep.py digits --vary g_optimizer.learning_rate=1e-4..1e-2 \\
-        objective.r1=0.01..10 --trials 24 --seeds 2 --iterations 1000 --out runs/search
+        objective.penalties.r1=0.01..10 --trials 24 --seeds 2 --iterations 1000 --out runs/search
 
 The first form tries every combination of the values listed. The second searches between bounds, on
 a logarithmic scale, by Optuna's TPE (pip install 'gan-jax[sweep]'); what was tried is kept in
@@ -25,18 +25,21 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import tyro
-from gan_jax.metrics.evaluation import Evaluator, better, check, make_extractor, score_names
-from gan_jax.population import Population
 
-from gan_jax import cli, compilation, population
+from gan_jax import cli, compilation
 from gan_jax.config import Config, from_dict, to_dict
-from gan_jax.data import Examples
 from gan_jax.errors import InputError
+from gan_jax.evaluation.evaluator import Evaluator
+from gan_jax.evaluation.metric import higher_is_better, score_names
+from gan_jax.state import TrainState
+from gan_jax.tasks.base import Dataset
+from gan_jax.training import population
+from gan_jax.training.population import Population, load_members
 
 Trial = Mapping[str, float]
 _VARIABLE = tuple(name for name in population.TRACED if name != "seed")
@@ -68,7 +71,7 @@ class Sweep:
     data_dir: str | None = None
     """Where TFDS datasets are prepared."""
     out: Path = Path("runs/sweep")
-    """Where the study and the picture are kept."""
+    """Where the study and the chart are kept."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,16 +139,15 @@ class _Runner:
         members = [dataclasses.replace(config, seed=seed) for seed in all_seeds]
         for member in members:
             member.validate()
-        self._sources = [source for source, _ in population.load_members(members, sweep.data_dir)]
-        self._extractor = make_extractor(config.evaluation.extractor, config.data, self._sources[0])
-        metrics = check(
-            config, self._sources[0].description, config.evaluation.metrics, self._extractor.name
-        )
+        self._datasets = load_members(members, sweep.data_dir)
+        config.build(self._datasets[0].description).check()
+        metrics = self._make_evaluator(self._datasets[0], config.evaluation.metrics).metrics
         names = score_names(metrics)
         self.score = sweep.score or names[0]
         if self.score not in names:
             raise InputError(f"--score is one of {', '.join(names)}, not {self.score}")
-        self._metric = next(m for m in metrics if self.score in score_names([m]))
+        self._metric = next(name for name in metrics if self.score in score_names([name]))
+        self._evaluators: dict[Dataset, Evaluator] = {}
         self._size: int | None = sweep.at_once
         self._before = len(population.programs)
 
@@ -157,7 +159,7 @@ class _Runner:
     def __call__(self, trials: Sequence[Trial], first_seed: int = 0) -> list[list[float]]:
         seeds = self._sweep.seeds
         members = [
-            (_changed(self.config, {**trial, "seed": seed}), self._sources[seed])
+            (_changed(self.config, {**trial, "seed": seed}), self._datasets[seed])
             for trial in trials
             for seed in range(first_seed, first_seed + seeds)
         ]
@@ -169,29 +171,28 @@ class _Runner:
             full = chunk + [chunk[-1]] * (size - len(chunk))
             *_, end = Population(*map(list, zip(*full, strict=True))).train()
             values += [
-                self._value(config, source, end.member(i)[1])
-                for i, (config, source) in enumerate(chunk)
+                self._value(dataset, end.member(i)[1]) for i, (_, dataset) in enumerate(chunk)
             ]
             print(f"{len(values)} of {len(members)} runs", flush=True)
         return [values[i : i + seeds] for i in range(0, len(values), seeds)]
 
-    def _members_at_once(self, member: tuple[Config, Examples]) -> int:
+    def _members_at_once(self, member: tuple[Config, Dataset]) -> int:
         if self._size is None:
-            config, source = member
-            needed = Population([config], [source]).memory()
+            config, dataset = member
+            needed = Population([config], [dataset]).memory()
             self._size = max(1, int(self._sweep.memory_gib * 2**30 / needed))
         return self._size
 
-    def _value(self, config: Config, source: Examples, g) -> float:
-        evaluator = Evaluator(
-            config,
-            source,
-            (self._metric,),
-            extractor=self._extractor,
-            samples=config.evaluation.samples,
-        )
+    def _make_evaluator(self, dataset: Dataset, metrics: tuple[str, ...]) -> Evaluator:
+        evaluation = dataclasses.replace(self.config.evaluation, metrics=metrics)
+        config: Any = dataclasses.replace(self.config, evaluation=evaluation)
+        return config.build(dataset.description).evaluator(dataset)
+
+    def _value(self, dataset: Dataset, g: TrainState) -> float:
+        if dataset not in self._evaluators:
+            self._evaluators[dataset] = self._make_evaluator(dataset, (self._metric,))
         try:
-            return next(s.value for s in evaluator(g) if s.name == self.score)
+            return next(s.value for s in self._evaluators[dataset](g) if s.name == self.score)
         except InputError:  # samples that are not finite
             return math.nan
 
@@ -213,7 +214,7 @@ def _search(
     study = optuna.create_study(
         study_name=f"{sweep.experiment} {runner.score} {_digest(sweep, runner, ranges)}",
         storage=f"sqlite:///{sweep.out / 'study.db'}",
-        direction="maximize" if better(runner.score, 1.0, 0.0) else "minimize",
+        direction="maximize" if higher_is_better(runner.score) else "minimize",
         load_if_exists=True,
     )
     # With the same seed, a search that goes on would ask what it asked when it began.
@@ -251,7 +252,7 @@ def _suggest(trial, name: str, values: list[float] | tuple[float, float]) -> flo
 
 def rank(found: Sequence[tuple[Trial, list[float]]], score: str) -> list[tuple[Trial, list[float]]]:
     """From the best mean to the worst; what is not finite comes last."""
-    sign = -1 if better(score, 1.0, 0.0) else 1
+    sign = -1 if higher_is_better(score) else 1
 
     def key(item):
         mean = statistics.fmean(item[1])
@@ -291,10 +292,11 @@ def _ranges(vary: Sequence[str]) -> dict[str, list[float] | tuple[float, float]]
     return ranges
 
 
-def _experiment(name: str) -> Config:
+def _experiment(name: str) -> Any:
     module_name, _, preset = name.partition(":")
-    try:
-        module = importlib.import_module(module_name)
+    try:  # beside this file, whether that runs as a script or is a module of a package
+        beside = f"{__package__}.{module_name}" if __package__ else module_name
+        module = importlib.import_module(beside)
     except ImportError as error:
         raise InputError(f"there is no experiment {module_name}") from error
     if hasattr(module, "CONFIG") and not preset:

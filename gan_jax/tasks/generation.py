@@ -442,7 +442,7 @@ class Generation:
         """Of samples of fresh noise, at every check."""
         objective = self.config.objective
         return LatentChecks(
-            functools.partial(_reference, dataset, objective.conditional),
+            functools.partial(make_reference, dataset, objective.conditional),
             stream_key(self.config.seed, CHECKS),
             loss=losses.LOSSES[objective.loss],
             latent_dim=objective.latent_dim,
@@ -499,7 +499,7 @@ def packed(module: nn.Module, examples: int) -> nn.Module:
     return networks.packing.Packed(module, examples)
 
 
-def _reference(dataset: Dataset, labels: bool) -> tuple[signals.Reference, signals.Target]:
+def make_reference(dataset: Dataset, labels: bool) -> tuple[signals.Reference, signals.Target]:
     """What checks compare with: real examples that are trained on, and some that are not."""
     seen, seen_label = _read(dataset.streams[0].source, labels)
     if not dataset.held_out:
