@@ -29,7 +29,7 @@ from gan_jax.steps import Alternation, Pace, Tally, alternate, d_step, g_step, i
 if TYPE_CHECKING:
     from gan_jax.loop import train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "EMA",
