@@ -1,9 +1,9 @@
 """Numbers that change as images are seen.
 
 A `Schedule` may stand wherever an objective has a number: a penalty's weight, the moving average's
-half-life, an augmentation's probability. `resolve(objective, images_seen)` gives the objective of that
-moment. Schedules are pure functions of the images that the player under training has seen: its
-updates times the batch size.
+half-life, an augmentation's probability. `resolve(objective, images_seen)` gives the objective of
+that moment. Schedules are pure functions of the images that the network under training has seen:
+its updates times the batch size.
 """
 
 from typing import TYPE_CHECKING, Any, TypeVar

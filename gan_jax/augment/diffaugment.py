@@ -11,6 +11,7 @@ from jaxtyping import Array, Key
 
 from gan_jax import parallel
 from gan_jax.augment.base import (
+    Augmentation,
     Controllable,
     Images,
     Probability,
@@ -19,7 +20,8 @@ from gan_jax.augment.base import (
     sometimes,
     translate,
 )
-from gan_jax.augment.sections import Augmentation, Scheduled, Transforming
+from gan_jax.augment.sections import Transforming
+from gan_jax.schedules import Scheduled
 
 
 class DiffAugment(Controllable):

@@ -358,7 +358,7 @@ class Generation:
                 raise InputError("this model is unconditional: it takes no label")
             return None
         if label is None:
-            return jnp.resize(jnp.array(self.classes), n)
+            return jnp.resize(jnp.array(self.classes), (n,))
         if not 0 <= label < (self.data.num_classes or 0):
             raise InputError(
                 f"label {label} is none of the classes 0 to {(self.data.num_classes or 0) - 1}"
