@@ -20,17 +20,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from jax import lax
 
 from benchmarks.provocations import GAMES, PROVOCATIONS, Blind, Provocation
-from gan_jax import build, signals
-from gan_jax.compilation import CompiledFast, keep_compiled
+from gan_jax import build, compilation, signals
+from gan_jax.compilation import keep_compiled
 from gan_jax.data import Order, load
 from gan_jax.data.feed import prepare
 from gan_jax.data.held_out import hold_out
 from gan_jax.diagnosis import GOOD, STATES, diagnose
 from gan_jax.state import TrainState
-from gan_jax.steps import alternate
+from gan_jax.steps import iterate
 
 CHECKS = 50
 UNSEEN = 100  # the first number of the runs that no threshold was chosen on
@@ -80,22 +79,19 @@ class _Game:
         config, objective = self.configs[phase], self.objectives[phase]
 
         def program(d, g, indices, start, key):
-            def step(carry, i):
-                d, g = carry
+            def batches_at(i, key):
                 batches = {"real": jnp.asarray(self.real)[indices[i]]}
                 if self.label is not None:
                     batches["label"] = jnp.asarray(self.label)[indices[i]]
-                d, g, metrics = alternate(
-                    d, g, prepare(batches, key, flip=False, axis_name=None),
-                    jax.random.fold_in(key, start + i),
-                    objective=objective, alternation=config.alternation,
-                )  # fmt: skip
-                return (d, g), metrics
+                return prepare(batches, key, flip=False, axis_name=None)
 
-            (d, g), metrics = lax.scan(step, (d, g), jnp.arange(len(indices)))
-            return d, g, jax.tree.map(jnp.mean, metrics)
+            d, g, tally = iterate(
+                d, g, batches_at, key, start=start, count=len(indices),
+                objective=objective, alternation=config.alternation,
+            )  # fmt: skip
+            return d, g, jax.tree.map(lambda total: total / len(indices), tally.sums)
 
-        return CompiledFast(jax.jit(program))
+        return compilation.jit(program)
 
     def _states(self, seed: int) -> tuple[TrainState, TrainState]:
         """Initial states, with the functions that the programs were compiled for."""

@@ -15,12 +15,11 @@ from benchmarks import flops
 from benchmarks import networks as residual
 from benchmarks.worker import peak_resident_bytes
 from benchmarks.workloads import Workload
-from gan_jax import losses, networks, regularizers
-from gan_jax.compilation import CompiledFast
+from gan_jax import compilation, losses, networks, regularizers
 from gan_jax.data import Description, Examples, Order, make_feed
 from gan_jax.networks import layers
 from gan_jax.program import axis_indices, make_program, replicate
-from gan_jax.steps import Alternation, alternate
+from gan_jax.steps import Alternation, Pace, alternate
 
 
 def modules(w: Workload):
@@ -76,7 +75,7 @@ def rates() -> dict[str, float]:
     k = jax.random.normal(jax.random.key(2), (3, 3, 128, 128))
 
     def rate(function, arguments, flops):
-        function, times = CompiledFast(jax.jit(function)), []
+        function, times = compilation.jit(function), []
         for _ in range(6):
             began = time.perf_counter()
             jax.block_until_ready(function(*arguments))
@@ -131,7 +130,7 @@ class Game:
         self.iteration = 0
         self.program = make_program(objective(w), self.feed.select, self.alternation, flip=False)
         began = time.perf_counter()
-        self.d, self.g, _ = jax.block_until_ready(self.program(*self._arguments(0)))
+        self.d, self.g, *_ = jax.block_until_ready(self.program(*self._arguments(0)))
         self.compile_seconds = time.perf_counter() - began
 
     def _arguments(self, count: int):
@@ -144,7 +143,7 @@ class Game:
     def run(self, iterations: int) -> float:
         """Seconds for this many."""
         began = time.perf_counter()
-        self.d, self.g, tally = self.program(*self._arguments(iterations))
+        self.d, self.g, tally, _ = self.program(*self._arguments(iterations))
         tally = jax.tree.map(np.asarray, tally)
         seconds = time.perf_counter() - began
         self.iteration += iterations

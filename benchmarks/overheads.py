@@ -29,11 +29,11 @@ from benchmarks import jax_side
 from benchmarks.throughput import environment
 from benchmarks.workloads import WORKLOADS
 from experiments import digits
-from gan_jax.compilation import CompiledFast
+from gan_jax import compilation
 from gan_jax.config import Config, Data, Network, Objective
 from gan_jax.data.feed import prepare
 from gan_jax.loop import train
-from gan_jax.steps import Alternation, alternate
+from gan_jax.steps import Alternation, iterate
 
 ROOT = Path(__file__).parents[1]
 
@@ -158,7 +158,7 @@ def resident(turns: int) -> dict[str, float]:
 
     rows = jnp.asarray(game.feed.rows(0, game.w.iterations)[0])
     data = {"real": jnp.asarray(game.feed.resident["real"])}
-    alone = CompiledFast(jax.jit(only_data))
+    alone = compilation.jit(only_data)
     alone(data, rows, jax.random.key(0))
     found = in_turns(
         {
@@ -179,21 +179,18 @@ def seeds(turns: int, n: int = 16) -> dict[str, float]:
         key = jax.random.key(seed)
         batches = {"real": jax.random.normal(key, (1, w.batch_size, 2))}
 
-        def body(i, players):
-            d, g, _ = alternate(
-                *players,
-                batches,
-                jax.random.fold_in(key, i),
-                objective=objective,
-                alternation=Alternation(),
-            )
-            return d, g
-
-        _, g = jax.lax.fori_loop(0, iterations, body, jax_side.states(w, seed))
+        _, g, _ = iterate(
+            *jax_side.states(w, seed),
+            lambda i, key: batches,
+            key,
+            count=iterations,
+            objective=objective,
+            alternation=Alternation(),
+        )
         return optax.tree.norm(g.params)
 
     all_seeds = jnp.arange(n)
-    together, single = (CompiledFast(jax.jit(f)) for f in (jax.vmap(one), one))
+    together, single = (compilation.jit(f) for f in (jax.vmap(one), one))
     together(all_seeds), single(all_seeds[0])
     found = in_turns(
         {

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 
 from gan_jax.config import Annealing, Average, Config, Data, Network, Objective, Optimizer
 from gan_jax.losses import Loss
+from gan_jax.objectives import Wrapper
 from gan_jax.steps import Alternation
 
 Change = Callable[[Config], Config]
@@ -104,15 +104,9 @@ def same(config: Config) -> Config:
     return config
 
 
-class Blind(struct.PyTreeNode):
-    """An objective whose discriminator is told at random which examples are real: it learns nothing
-    and drifts, and what it tells the generator is noise."""
-
-    inside: struct.PyTreeNode
-
-    @property
-    def ema(self):
-        return self.inside.ema
+class Blind(Wrapper):
+    """An `Adversarial` objective whose discriminator is told at random which examples are real: it
+    learns nothing and drifts, and what it tells the generator is noise."""
 
     def d_loss(self, d_params, d, g, batch, key, axis_name=None):
         toss = jax.random.bernoulli(jax.random.fold_in(key, 7), shape=(len(batch["real"]),))
@@ -120,14 +114,11 @@ class Blind(struct.PyTreeNode):
         def shuffled(real_logits, fake_logits):
             real = jnp.where(toss, real_logits, fake_logits)
             fake = jnp.where(toss, fake_logits, real_logits)
-            return self.inside.loss.discriminator(real, fake)
+            return self.loss.discriminator(real, fake)
 
-        loss = Loss(shuffled, self.inside.loss.generator, self.inside.loss.threshold)
-        blind = self.inside.replace(loss=loss, regularizers=())
+        loss = Loss(shuffled, self.loss.generator, self.loss.threshold)
+        blind = self.objective.replace(loss=loss, regularizers=())
         return blind.d_loss(d_params, d, g, batch, key, axis_name)
-
-    def g_loss(self, *arguments, **options):
-        return self.inside.g_loss(*arguments, **options)
 
 
 @dataclass(frozen=True)

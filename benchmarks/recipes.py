@@ -15,10 +15,9 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import build, compilation
-from gan_jax.compilation import CompiledFast
 from gan_jax.config import Config
 from gan_jax.data import Description
-from gan_jax.steps import alternate
+from gan_jax.steps import iterate
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 RECIPES = ("dcgan", "sngan", "biggan", "stylegan2", "r3gan")
@@ -36,21 +35,19 @@ class Game:
         if config.objective.conditional:
             batches["label"] = jnp.zeros(shape, jnp.int32)
 
-        def play(d, g, key):
-            def iteration(i, players):
-                d, g, _ = alternate(
-                    *players,
-                    batches,
-                    jax.random.fold_in(key, i),
-                    objective=objective,
-                    alternation=config.alternation,
-                )
-                return d, g
-
-            return jax.lax.fori_loop(0, ITERATIONS, iteration, (d, g))
+        def program(d, g, key):
+            return iterate(
+                d,
+                g,
+                lambda i, key: batches,
+                key,
+                count=ITERATIONS,
+                objective=objective,
+                alternation=config.alternation,
+            )[:2]
 
         self.players = build.states(config, data)
-        self._program = CompiledFast(jax.jit(play))
+        self._program = compilation.jit(program)
         self.turn()
 
     def turn(self) -> float:

@@ -331,9 +331,7 @@ def _lazily(config: Optimizer, every: int) -> Optimizer:
     if every == 1 or not config.name.startswith("adam"):
         return config
     defaults = {"b1": 0.9, "b2": 0.999} | config.options
-    rate, b1, b2 = lazy_adam(
-        config.learning_rate, defaults["b1"], defaults["b2"], every
-    )
+    rate, b1, b2 = lazy_adam(config.learning_rate, defaults["b1"], defaults["b2"], every)
     return dataclasses.replace(config, learning_rate=rate, options=defaults | {"b1": b1, "b2": b2})
 
 

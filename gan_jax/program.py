@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Key, PyTree
@@ -63,10 +62,10 @@ def make_program(
     """The training program over all devices, compiled when it is first called.
 
     It is called as `(d, g, resident, rows, stop, start, count, key, pace)`: iterations `start` to
-    `start + count − 1`, on the `rows` that a feed gives for them,
-    of which `select`, the feed's, makes batches. `rows` and `stop` have a leading axis over
-    the local devices; all else is the same everywhere, and so is all that it returns: `(d, g, tally, stop)`. `d` and `g`
-    are donated. Only a `paced` program heeds the `Pace`, of which one number at least is 1.
+    `start + count − 1`, on the `rows` that a feed gives for them, of which `select`, the feed's,
+    makes batches. `rows` and `stop` have a leading axis over the local devices; all else is the
+    same everywhere, and so is all that it returns: `(d, g, tally, stop)`. `d` and `g` are donated.
+    Only a `paced` program heeds the `Pace`, of which one number at least is 1.
     """
 
     # One device holds the whole batch: nothing to average, and no collectives to pay for.

@@ -148,7 +148,9 @@ class WassersteinGP(Penalty):
 
     weight: Scheduled = 10.0
     name: ClassVar[str] = "wgan_gp"
-    help: ClassVar[str] = "λ of WGAN-GP's penalty, on gradients between real and generated examples."
+    help: ClassVar[str] = (
+        "λ of WGAN-GP's penalty, on gradients between real and generated examples."
+    )
     lazy: ClassVar[bool] = True
 
     def __call__(

@@ -18,8 +18,8 @@ from helpers import mlps, objective, pictures, points, through
 import gan_jax
 from gan_jax import losses, networks
 from gan_jax.augment import ADA, AdaptiveProbability, DiffAugment, InstanceNoise
-from gan_jax.losses import class_loss
 from gan_jax.critic import Critic
+from gan_jax.losses import class_loss
 from gan_jax.objectives import (
     AdaptiveAugmentation,
     AuxiliaryClassifier,

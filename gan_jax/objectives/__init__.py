@@ -23,8 +23,8 @@ from gan_jax.objectives.unrolled import Unrolled
 __all__ = [
     "AdaptiveAugmentation",
     "Adversarial",
-    "AuxiliaryClassifier",
     "Aux",
+    "AuxiliaryClassifier",
     "Objective",
     "PathLength",
     "PathLengthRegularization",
