@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Num, PyTree
 
 T = TypeVar("T", bound=PyTree)
-Number = float | int | Float[Array, "..."]
+Number = float | int | Num[Array, "..."]
 
 SHAPES = ("cosine", "linear")
 

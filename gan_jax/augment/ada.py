@@ -74,7 +74,9 @@ class ADA(Controllable):
             if name not in CATEGORIES:
                 raise ValueError(f"unknown category {name!r}: one of {', '.join(CATEGORIES)}")
 
-    def __call__(self, x: Images, key: Key[Array, ""], axis_name: str | None = None) -> Images:
+    def __call__(
+        self, x: Float[Array, "b ..."], key: Key[Array, ""], axis_name: str | None = None
+    ) -> Images:
         check_images(x)
         if idle := set(self.weights) - set(self.categories):
             raise ValueError(f"weights for {', '.join(sorted(idle))}, which are not applied")
