@@ -5,6 +5,8 @@ touches the outside world lives in modules of its own: `gan_jax.data`, `gan_jax.
 `gan_jax.training`, `gan_jax.cli`; `gan_jax.train` imports them on first use.
 """
 
+from typing import TYPE_CHECKING
+
 from gan_jax import (
     augment,
     ema,
@@ -23,6 +25,9 @@ from gan_jax.ema import EMA
 from gan_jax.objectives import Adversarial, Objective, PathLength
 from gan_jax.state import TrainState, create_train_states
 from gan_jax.steps import Alternation, Pace, Tally, alternate, d_step, g_step, iterate
+
+if TYPE_CHECKING:
+    from gan_jax.loop import train
 
 __version__ = "0.1.0"
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, PyTree
 
-from gan_jax.schedules import Schedule
+from gan_jax.schedules import Scheduled
 
 
 class EMA(struct.PyTreeNode):
@@ -23,8 +23,8 @@ class EMA(struct.PyTreeNode):
     and ramp as in Karras et al., "Training GANs with Limited Data", 2020.
     """
 
-    half_life: float | Float[Array, ""] | Schedule = 10_000.0
-    ramp_up: float | Float[Array, ""] | None = 0.05
+    half_life: Scheduled = 10_000.0
+    ramp_up: Scheduled | None = 0.05
 
     def decay(self, images_seen: int | Array, batch_size: int) -> Float[Array, ""]:
         """β of the update that follows after `images_seen` images, for `batch_size` more."""

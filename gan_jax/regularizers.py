@@ -20,11 +20,9 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from gan_jax import parallel
 from gan_jax.critic import Critic, CriticFunction, as_critic
-from gan_jax.schedules import Schedule
+from gan_jax.schedules import Scheduled
 
 Scalar = Float[Array, ""]
-Weight = float | int | Float[Array, "..."] | Schedule
-"""A `Schedule` is replaced by its number before an update."""
 
 
 @runtime_checkable
@@ -68,9 +66,9 @@ class Penalty(struct.PyTreeNode):
         raise NotImplementedError(f"{type(self).__name__} remembers nothing")
 
     @classmethod
-    def configured(cls, weight: Weight, augmentation: Callable[..., Array] | None = None) -> Any:
+    def configured(cls, weight: Scheduled, augmentation: Callable[..., Array] | None = None) -> Any:
         """The penalty with this weight, made from `augmentation` if it needs one."""
-        return cls(weight)
+        return cls(weight)  # pyright: ignore[reportCallIssue]
 
 
 class Plain(Penalty):
@@ -111,7 +109,7 @@ class R1(Penalty):
     Source: Mescheder et al., "Which Training Methods for GANs do actually Converge?", 2018, eq. 9.
     """
 
-    gamma: Weight = 1.0
+    gamma: Scheduled = 1.0
     name: ClassVar[str] = "r1"
     help: ClassVar[str] = "γ of the R1 penalty, on gradients at real examples."
     lazy: ClassVar[bool] = True
@@ -129,7 +127,7 @@ class R2(Penalty):
     Source: Mescheder et al., "Which Training Methods for GANs do actually Converge?", 2018, eq. 10.
     """
 
-    gamma: Weight = 1.0
+    gamma: Scheduled = 1.0
     name: ClassVar[str] = "r2"
     help: ClassVar[str] = "γ of the R2 penalty, on gradients at generated examples."
     lazy: ClassVar[bool] = True
@@ -148,7 +146,7 @@ class WassersteinGP(Penalty):
     Source: Gulrajani et al., "Improved Training of Wasserstein GANs", 2017, eq. 3 (λ = 10).
     """
 
-    weight: Weight = 10.0
+    weight: Scheduled = 10.0
     name: ClassVar[str] = "wgan_gp"
     help: ClassVar[str] = (
         "λ of WGAN-GP's penalty, on gradients between real and generated examples."
@@ -174,7 +172,7 @@ class DRAGAN(Penalty):
     code (λ = 10).
     """
 
-    weight: Weight = 10.0
+    weight: Scheduled = 10.0
     name: ClassVar[str] = "dragan"
     help: ClassVar[str] = "λ of DRAGAN's penalty, on gradients around real examples."
     lazy: ClassVar[bool] = True
@@ -208,8 +206,8 @@ class LeCam(Penalty):
     eq. 5.
     """
 
-    weight: Weight = 0.3
-    decay: Weight = 0.99
+    weight: Scheduled = 0.3
+    decay: Scheduled = 0.99
     examples_apart: ClassVar[bool] = False
     remembers: ClassVar[bool] = True
     name: ClassVar[str] = "lecam"
@@ -253,15 +251,15 @@ class BalancedConsistency(Penalty):
     """
 
     augmentation: Callable[..., Array]
-    real_weight: Weight = 10.0
-    fake_weight: Weight = 10.0
+    real_weight: Scheduled = 10.0
+    fake_weight: Scheduled = 10.0
     name: ClassVar[str] = "bcr"
     help: ClassVar[str] = "λ of the consistency of logits under the augmentation (bCR)."
     needs_augmentation: ClassVar[bool] = True
 
     @classmethod
     def configured(
-        cls, weight: Weight, augmentation: Callable[..., Array] | None = None
+        cls, weight: Scheduled, augmentation: Callable[..., Array] | None = None
     ) -> "BalancedConsistency":
         """
         Raises:
@@ -275,7 +273,7 @@ class BalancedConsistency(Penalty):
         self, critic: Critic | CriticFunction, real: Array, fake: Array, key: Key[Array, ""]
     ) -> Scalar:
         critic = as_critic(critic, real, fake)
-        total = 0.0
+        total: Any = 0.0
         for i, (x, weight) in enumerate(
             ((critic.real, self.real_weight), (critic.fake, self.fake_weight))
         ):

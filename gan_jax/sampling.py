@@ -1,6 +1,7 @@
 """Samples from a generator's moving average, paths between them, and grids of images."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +30,7 @@ def generate(
     `truncation` is for networks that take it (StyleGAN2): below 1, less variety of higher quality.
     """
     params = g.params if g.ema_params is None else g.ema_params
-    options = {} if truncation is None else {"truncation": truncation}
+    options: dict[str, Any] = {} if truncation is None else {"truncation": truncation}
     output, _ = g.apply(params, z, label, train=False, **options)
     return output
 

@@ -6,7 +6,7 @@ moment. Schedules are pure functions of the images that the player under trainin
 updates times the batch size.
 """
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -47,6 +47,13 @@ class Schedule(struct.PyTreeNode):
         if self.shape == "cosine":
             t = 0.5 * (1 - jnp.cos(jnp.pi * t))
         return self.start + (self.end - self.start) * t
+
+
+if TYPE_CHECKING:
+    Scheduled = Any  # What computes with it does so after it was resolved.
+else:
+    Scheduled = Number | Schedule
+"""What an objective may have for a number."""
 
 
 def resolve(tree: T, images_seen: Number) -> T:

@@ -119,14 +119,20 @@ class TrainState(struct.PyTreeNode):
 def _takes(apply_fn: Callable[..., Any], name: str) -> bool:
     """Whether a network takes this keyword. A module's `apply` takes every one and hands it to the
     module's `__call__`, which is where to look."""
-    while isinstance(apply_fn, functools.partial):
-        apply_fn = apply_fn.func
-    apply_fn = inspect.unwrap(apply_fn)  # of a jitted function
-    if inspect.ismethod(apply_fn) and apply_fn.__name__ == "apply":
-        apply_fn = type(apply_fn.__self__).__call__
-    parameters = inspect.signature(apply_fn).parameters
+    inside = _inside(apply_fn)
+    if inspect.ismethod(inside) and inside.__name__ == "apply" and callable(inside.__self__):
+        inside = type(inside.__self__).__call__
+    parameters = inspect.signature(inside).parameters
     kinds = {p.kind for p in parameters.values()}
     return name in parameters or inspect.Parameter.VAR_KEYWORD in kinds
+
+
+def _inside(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function or method in a partial, a jitted function, or several of these."""
+    if isinstance(function, functools.partial):
+        return _inside(function.func)
+    inside = inspect.unwrap(function, stop=inspect.ismethod)
+    return function if inside is function else _inside(inside)
 
 
 def create_train_states(

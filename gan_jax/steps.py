@@ -66,7 +66,7 @@ def g_step(
     images_seen = _images_seen(g, batch, axis_name)
     objective = schedules.resolve(objective, images_seen)
     new, metrics = _update(g, d, objective.g_loss, batch, key, axis_name)
-    if g.ema_params is not None:
+    if g.ema_params is not None and objective.ema is not None:
         batch_size = _batch_size(batch, axis_name)
         average = objective.ema.update(g.ema_params, new.params, images_seen, batch_size)
         new = new.replace(ema_params=average)
@@ -278,11 +278,11 @@ def iterate(
     def iteration(d, g, i):
         iteration_key = jax.random.fold_in(key, start + i)
         batches = batches_at(i, iteration_key)
-        options = {"objective": objective, "axis_name": axis_name}
+        options = {"objective": objective, "alternation": alternation, "axis_name": axis_name}
         if pace is None:
-            return _updated(d, g, batches, iteration_key, alternation, **options)
+            return _counted(d, g, batches, iteration_key, **options)
         due = (start + i) % pace.d_every == 0, (start + i) % pace.g_every == 0
-        return _paced(d, g, batches, iteration_key, alternation, due, **options)
+        return _paced(d, g, batches, iteration_key, due, **options)
 
     def step(i, carry):
         d, g, totals, diverged = carry
@@ -296,35 +296,48 @@ def iterate(
     _, _, *shapes = jax.eval_shape(iteration, d, g, jnp.int32(0))
     totals = jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), tuple(shapes))
     diverged = {player: jnp.full((), -1, jnp.int32) for player in totals[1]}
-    d, g, totals, diverged = lax.fori_loop(0, count, step, (d, g, totals, diverged))
+    d, g, (sums, updated), diverged = lax.fori_loop(0, count, step, (d, g, totals, diverged))
     # A finite gradient can make an update that is not; nothing like it may be saved.
     for player, state in (("d", d), ("g", g)):
         if player in diverged:
             unseen = ~_finite(state) & (diverged[player] < 0) & (count > 0)
             last = start + count - 1
             diverged = diverged | {player: jnp.where(unseen, last, diverged[player])}
-    return d, g, Tally(*totals, diverged)
+    return d, g, Tally(sums, updated, diverged)
 
 
-def _updated(d, g, batches, key, alternation, **options):
-    """One iteration; and of each player, whether it was updated."""
-    d, g, metrics = alternate(d, g, batches, key, alternation=alternation, **options)
+def _counted(
+    d: TrainState, g: TrainState, batches: Batch, key: Key[Array, ""], **options: Any
+) -> tuple[TrainState, TrainState, dict[str, Metrics], dict[str, Array]]:
+    """One iteration, and 1 for each player that it updates."""
+    d, g, metrics = alternate(d, g, batches, key, **options)
     return d, g, metrics, {player: jnp.int32(1) for player in metrics}
 
 
-def _paced(d, g, batches, key, alternation, due, **options):
-    """One iteration of those players whose update is due; zeros are the metrics of the other."""
+def _paced(
+    d: TrainState,
+    g: TrainState,
+    batches: Batch,
+    key: Key[Array, ""],
+    due: tuple[Array, Array],
+    *,
+    alternation: Alternation,
+    **options: Any,
+) -> tuple[TrainState, TrainState, dict[str, Metrics], dict[str, Array]]:
+    """One iteration of those players whose update is due; what the other measures is 0."""
 
     def branch(alternation):
         def updated(operands):
-            d, g, metrics, updated = _updated(*operands, alternation, **options)
-            return d, g, zeros[0] | metrics, zeros[1] | updated
+            d, g, metrics, counts = _counted(*operands, alternation=alternation, **options)
+            return d, g, idle[0] | metrics, idle[1] | counts
 
         return updated
 
     operands, (d_due, g_due) = (d, g, batches, key), due
-    _, _, *both = jax.eval_shape(lambda o: _updated(*o, alternation, **options), operands)
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), tuple(both))
+    _, _, *both = jax.eval_shape(
+        lambda operands: _counted(*operands, alternation=alternation, **options), operands
+    )
+    idle = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), tuple(both))
     branches = [branch(alternation), branch(_D_ALONE), branch(_G_ALONE)]
     return lax.switch(jnp.where(d_due & g_due, 0, jnp.where(d_due, 1, 2)), branches, operands)
 

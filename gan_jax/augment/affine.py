@@ -1,6 +1,7 @@
 """Affine transformations of images, without aliasing."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -85,9 +86,10 @@ def _gather(
     size: tuple[int, int], x: Float[Array, "b hw c"], where: Where
 ) -> Float[Array, "b s t c"]:
     look_up = jax.vmap(lambda x, indices: x.at[indices].get(mode="promise_in_bounds"))
-    return sum(
+    total: Any = sum(
         weights[..., None] * look_up(x, indices) for indices, weights in _neighbours(size[1], where)
     )
+    return total
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

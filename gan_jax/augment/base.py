@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,12 @@ class Augmentation(Protocol):
 class Controllable(struct.PyTreeNode):
     """An augmentation whose field `probability` can be set anew while a network trains."""
 
-    def with_probability(self, probability: Probability) -> Self:
+    def __call__(
+        self, x: Float[Array, "b ..."], key: Key[Array, ""], axis_name: str | None = None
+    ) -> Float[Array, "b ..."]:
+        raise NotImplementedError
+
+    def with_probability(self, probability: Probability) -> "Controllable":
         """The same augmentation, of other probability."""
         return self.replace(probability=probability)
 
@@ -56,7 +61,7 @@ class Chain(Controllable):
 
 def sometimes(
     probability: Probability,
-    draw: Callable[[Key[Array, ""]], Array],
+    draw: Callable[[Key[Array, ""]], Array | float],
     otherwise: Array | float | int,
     key: Key[Array, ""],
 ) -> Array:

@@ -46,7 +46,7 @@ def upsampling(n: int) -> np.ndarray:
     margin = len(SYM6) // 4
     signal = _reflection(n, margin, n - 1 + margin)  # from sample −margin on
     fine, coarse = np.ogrid[: 4 * (n - 1) + 1, -margin : len(signal) - margin]
-    return np.float32(np.sqrt(2) * _taps_at(SYM6, fine - 2 * coarse + CENTER) @ signal)
+    return (np.sqrt(2) * _taps_at(SYM6, fine - 2 * coarse + CENTER) @ signal).astype(np.float32)
 
 
 @functools.cache
@@ -54,7 +54,7 @@ def downsampling(n: int) -> np.ndarray:
     """[n, 2n + REACH]: what `upsampling` makes, back at the resolution of the signal, by the
     transposed filter. Sample i is where sample 2i + 5 was."""
     coarse, fine = np.ogrid[:n, : 2 * n + REACH]
-    return np.float32(_taps_at(SYM6, fine - 2 * coarse) / np.sqrt(2))
+    return (_taps_at(SYM6, fine - 2 * coarse) / np.sqrt(2)).astype(np.float32)
 
 
 @functools.cache
@@ -77,4 +77,5 @@ def band_filtering(n: int) -> np.ndarray:
     half = filter_bank().shape[1] // 2
     rows, columns = np.ogrid[:n, : n + 2 * half]
     signal = _reflection(n, half, half)
-    return np.float32([_taps_at(taps, columns - rows) @ signal for taps in filter_bank()])
+    bands = [_taps_at(taps, columns - rows) @ signal for taps in filter_bank()]
+    return np.stack(bands).astype(np.float32)

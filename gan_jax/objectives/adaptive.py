@@ -56,10 +56,12 @@ class AdaptiveAugmentation(Wrapper):
     ) -> tuple[Scalar, Aux]:
         """The discriminator's loss under the augmentation as it is now, and what follows for it
         from the logits of real examples."""
-        loss, aux = self._at_present(d).d_loss_given_fake(d_params, d, fake, batch, key, axis_name)
+        objective, undecided = self._at_present(d), self.objective.loss.threshold
+        assert undecided is not None
+        loss, aux = objective.d_loss_given_fake(d_params, d, fake, batch, key, axis_name)
         memory = self.control.update(
             d.collections[OBJECTIVE]["augmentation"],
-            aux.outputs["real"] - self.objective.loss.threshold,
+            aux.outputs["real"] - undecided,
             len(batch["real"]) * parallel.size(axis_name),
         )
         memory = lax.stop_gradient(memory)
@@ -83,5 +85,6 @@ class AdaptiveAugmentation(Wrapper):
 
     def _at_present(self, d: TrainState) -> Adversarial:
         probability = d.collections[OBJECTIVE]["augmentation"]["probability"]
-        augmentation = self.objective.augmentation.with_probability(probability)
-        return self.objective.replace(augmentation=augmentation)
+        augmentation = self.objective.augmentation
+        assert isinstance(augmentation, Controllable)
+        return self.objective.replace(augmentation=augmentation.with_probability(probability))

@@ -18,7 +18,7 @@ from gan_jax.objectives.protocols import Aux, Batch, Scalar
 from gan_jax.objectives.sampled import Sampled
 from gan_jax.objectives.streams import AUGMENTATION, NETWORK
 from gan_jax.regularizers import as_penalty
-from gan_jax.schedules import Schedule
+from gan_jax.schedules import Scheduled
 from gan_jax.state import OBJECTIVE, TrainState, remember
 
 
@@ -39,7 +39,7 @@ class Adversarial(Sampled):
     regularizers: tuple[Any, ...] = ()
     """Each a `Regularizer`: penalties of `gan_jax.regularizers`, or any function of
     `(critic, real, fake, key)`."""
-    label_smoothing: float | Scalar | Schedule | None = None
+    label_smoothing: Scheduled | None = None
     """One-sided: how far the discriminator's target for real examples lies below 1."""
     ema: EMA | None = EMA()
     """The moving average of the generator."""

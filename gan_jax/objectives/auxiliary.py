@@ -1,12 +1,12 @@
 """AC-GAN's auxiliary classifier."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Key, PyTree
 
 from gan_jax.losses import class_loss
 from gan_jax.objectives.protocols import Aux, Batch, Scalar
 from gan_jax.objectives.sampled import Wrapper
-from gan_jax.schedules import Schedule
+from gan_jax.schedules import Scheduled
 from gan_jax.state import TrainState
 
 
@@ -20,7 +20,7 @@ class AuxiliaryClassifier(Wrapper):
         ValueError: the discriminator does not classify.
     """
 
-    weight: float | int | Float[Array, "..."] | Schedule = 1.0
+    weight: Scheduled = 1.0
 
     def d_loss_given_fake(
         self,

@@ -74,8 +74,9 @@ class Discriminator:
 
     def _apply(self, x: Array, *, train: bool = True):
         """Logits, and beside them class logits and collections."""
-        n = len(x) // len(self._label) if self._label is not None else 1
-        label = jnp.concatenate([self._label] * n) if n > 1 else self._label
+        label = self._label
+        if label is not None and len(x) > len(label):
+            label = jnp.concatenate([label] * (len(x) // len(label)))
         key = jax.random.fold_in(self._key, self._shown)
         self._shown += 1
         if self._augmentation is not None:

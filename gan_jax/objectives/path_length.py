@@ -15,10 +15,8 @@ from gan_jax import parallel
 from gan_jax.objectives.protocols import Aux, Batch, Scalar
 from gan_jax.objectives.sampled import Wrapper
 from gan_jax.objectives.streams import PATHS
-from gan_jax.schedules import Schedule
+from gan_jax.schedules import Scheduled
 from gan_jax.state import OBJECTIVE, TrainState, remember
-
-Weight = float | int | Float[Array, "..."] | Schedule
 
 
 class PathLength(struct.PyTreeNode):
@@ -38,8 +36,8 @@ class PathLength(struct.PyTreeNode):
     appendix B.
     """
 
-    weight: Weight = 2.0
-    decay: Weight = 0.01
+    weight: Scheduled = 2.0
+    decay: Scheduled = 0.01
     """How far the running mean moves towards each batch's."""
 
     def __call__(

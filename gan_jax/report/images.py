@@ -85,7 +85,7 @@ def interpolation(run: Run, iteration: int) -> Shown:
     """Walks between random latents, one a row.
 
     Raises:
-        InputError: there is no such checkpoint.
+        InputError: there is no such checkpoint, or there are no latents to walk between.
     """
     walks = run.interpolate(PATHS, STEPS, SEED, iteration=iteration)
     array = figures.sheet(walks.reshape(PATHS * STEPS, *walks.shape[2:]), STEPS)

@@ -1,5 +1,6 @@
 """All that the page says of one run."""
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +82,8 @@ def of_run(run: Run, data_dir: str | None, *, brief: bool) -> Page:
     neighbors, walks, neighbors_missing = None, None, ""
     if not (is_points or brief or missing):
         shown = next(iter(samples.values()))  # the best ones, where these are known
-        walks = images.interpolation(run, shown.iteration)
+        with contextlib.suppress(InputError):  # not all generators have latents to walk between
+            walks = images.interpolation(run, shown.iteration)
         neighbors_missing = real_missing
         if real is not None:
             try:

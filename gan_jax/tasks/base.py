@@ -1,7 +1,7 @@
 """What a run trains, as the rest of the program sees it."""
 
 import functools
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -22,6 +22,7 @@ def stream_key(seed: int, stream: int) -> Key[Array, ""]:
     return jax.random.fold_in(jax.random.key(seed), stream)
 
 
+@runtime_checkable
 class Description(Protocol):
     """What is known of a run's data when they are not at hand: a frozen dataclass, kept as
     `data.json`. It is all that networks and later readers depend on."""
@@ -52,6 +53,7 @@ class Dataset(NamedTuple):
         return sum(stream.source.skipped for stream in self.streams)
 
 
+@runtime_checkable
 class Task(Protocol):
     """One thing that can be trained: for a configuration, and data of a description.
 
@@ -122,6 +124,7 @@ class Task(Protocol):
         ...
 
 
+@runtime_checkable
 class TaskConfig(Protocol):
     """What the configuration of a task has beside the fields of every run."""
 

@@ -6,7 +6,6 @@ iteration is computed by the same compiled loop body, which is what makes resumi
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,6 +14,7 @@ from jax import lax
 from jaxtyping import PyTree
 
 from gan_jax.compilation import CompiledFast
+from gan_jax.data import Feed
 from gan_jax.steps import Alternation, iterate
 from gan_jax.tasks.base import Task
 
@@ -27,19 +27,19 @@ _KEPT = 8
 
 @functools.lru_cache(maxsize=_KEPT)
 def program_of(
-    task: Task, select: Callable[..., Any], capacity: int, alternation: Alternation, *, paced: bool
+    task: Task, resident: Any, capacity: int, alternation: Alternation, *, paced: bool
 ) -> CompiledFast:
     """The program that trains a task over all devices, compiled when it is first called.
 
     It is called as `(d, g, resident, rows, stop, start, count, key, pace)`: iterations `start` to
-    `start + count − 1`, on the `rows` that a feed gives for them, of which `select`, the feed's,
-    makes batches. `rows` and `stop` have a leading axis over the local devices; all else is the
+    `start + count − 1`, on the `rows` that a feed gives for them. `rows` and `stop` have a leading axis over the local devices; all else is the
     same everywhere, and so is what it returns: `(d, g, tally, stop)`, the last of which says
     whether any process was asked to stop. `d` and `g` are donated. Only a `paced` program heeds the
     `Pace`.
 
     Runs of one process share it if they differ in nothing but their seeds, or in what is no part of
-    training; `capacity` is the number of iterations in `rows`.
+    training; their feeds hold arrays of the same structure `resident`, and have rows for as many
+    iterations, `capacity`.
     """
     objective = task.objective
     # One device holds the whole batch: nothing to average, and no collectives to pay for.
@@ -47,7 +47,7 @@ def program_of(
 
     def program(d, g, resident, rows, stop, start, count, key, pace):
         def batches_at(i, key):
-            examples = select(resident, jax.tree.map(lambda x: x[i], rows))
+            examples = Feed.select(resident, jax.tree.map(lambda x: x[i], rows))
             return task.prepare(examples, jax.random.fold_in(key, PREPARATION), axis_name)
 
         d, g, tally = iterate(

@@ -228,7 +228,7 @@ class _Driver:
         config = self._task.config
         program = program_of(
             config.essence().build(self._task.data),
-            Feed.select,
+            jax.tree.structure(self._feed.resident),
             self._feed.capacity,
             self._alternation.during(self._epoch(start)),
             paced=config.balance,

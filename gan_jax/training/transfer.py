@@ -57,7 +57,8 @@ def transfer(state: TrainState, trained: TrainState) -> tuple[TrainState, list[s
 
 
 def _graft(here: Mapping[str, PyTree], there: Mapping[str, PyTree]) -> tuple[Any, list[str]]:
-    old, new = (traverse_util.flatten_dict(tree) for tree in (there, here))
+    old: dict[Any, Any] = traverse_util.flatten_dict(there)
+    new: dict[Any, Any] = traverse_util.flatten_dict(here)
     fresh = []
     for path, value in new.items():
         if path[0] == OBJECTIVE:

@@ -188,7 +188,7 @@ def test_parity_with_pytorch_fid(weights, images, tmp_path, monkeypatch):
         np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5 * expected.std())
 
 
-# Pictures as the network takes them.
+# Images as the network takes them.
 
 
 def test_interpolation_between_pixel_centres():
@@ -334,7 +334,7 @@ def test_weights_are_converted_once(cheap, tmp_path, monkeypatch):
     path = write_zip(tmp_path / "file.pth", cheap)
     expected = inception._variables(path)
     with monkeypatch.context() as patch:
-        patch.setattr(inception, "_read", None)
+        patch.setattr(torch_weights, "read", None)
         jax.tree.map(np.testing.assert_array_equal, inception._variables(path), expected)
     (stored,) = paths.cache_root().rglob("*.npz")
     stored.write_bytes(stored.read_bytes()[:1000])

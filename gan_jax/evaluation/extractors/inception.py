@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
-from jaxtyping import Array
+from jaxtyping import Array, Float, Num
 
 from gan_jax.data import cache
 from gan_jax.errors import InputError
@@ -57,12 +57,12 @@ def load(path: str | Path | None = None) -> Extractor:
     )
 
 
-def _apply(variables: dict, images: Array) -> tuple[Array, Array]:
+def _apply(variables: dict, images: Num[Array, "b h w c"]) -> tuple[Array, Array]:
     output: Any = InceptionV3().apply(variables, prepare(images))
     return output
 
 
-def prepare(images: Array) -> Array:
+def prepare(images: Num[Array | np.ndarray, "b h w c"]) -> Float[Array, "b 299 299 3"]:
     """Images [b, h, w, 1 or 3] from 0 to 255, as the network takes them: float32
     [b, 299, 299, 3] from −1 to 1.
 
