@@ -23,7 +23,8 @@ from benchmarks import (
 )
 from benchmarks.workloads import WORKLOADS
 from gan_jax.networks import layers
-from gan_jax.steps import Alternation, alternate
+from gan_jax.steps import alternate
+from gan_jax.tasks.base import initial_states
 
 
 def test_flops_of_products_and_convolutions():
@@ -31,19 +32,19 @@ def test_flops_of_products_and_convolutions():
     assert flops.count(jnp.matmul, x, w) == 2 * 3 * 4 * 5
     assert flops.count(jnp.matmul, x, w[:, 0]) == 0
     assert flops.count(jax.vmap(jnp.matmul), jnp.ones((6, 3, 4)), jnp.ones((6, 4, 5))) == 720
-    pictures, kernel = jnp.ones((2, 8, 8, 3)), jnp.ones((4, 4, 3, 5))
-    assert flops.count(layers._down, pictures, kernel) == 2 * (2 * 4 * 4 * 5) * (4 * 4 * 3)
+    images, kernel = jnp.ones((2, 8, 8, 3)), jnp.ones((4, 4, 3, 5))
+    assert flops.count(layers._down, images, kernel) == 2 * (2 * 4 * 4 * 5) * (4 * 4 * 3)
 
 
 def test_flops_of_gradients():
     """Each of a convolution's two gradients costs what it costs, also where strides dilate them."""
-    pictures, kernel = jnp.ones((2, 8, 8, 6)), jnp.ones((4, 4, 6, 5))
-    forward = flops.count(layers._down, pictures, kernel)
+    images, kernel = jnp.ones((2, 8, 8, 6)), jnp.ones((4, 4, 6, 5))
+    forward = flops.count(layers._down, images, kernel)
 
     def both(x, k):
         return jax.grad(lambda x, k: jnp.sum(layers._down(x, k) ** 2), (0, 1))(x, k)
 
-    assert flops.count(both, pictures, kernel) == 3 * forward
+    assert flops.count(both, images, kernel) == 3 * forward
 
     def grouped(x, k):
         return layers._convolve(x, k, (1, 1), (1, 1), groups=2)
@@ -53,8 +54,8 @@ def test_flops_of_gradients():
     def grouped_both(x, k):
         return jax.grad(lambda x, k: jnp.sum(grouped(x, k) ** 2), (0, 1))(x, k)
 
-    assert flops.count(grouped, pictures, kernel) == 2 * (2 * 8 * 8 * 4) * (3 * 3 * 3)
-    assert flops.count(grouped_both, pictures, kernel) == 3 * flops.count(grouped, pictures, kernel)
+    assert flops.count(grouped, images, kernel) == 2 * (2 * 8 * 8 * 4) * (3 * 3 * 3)
+    assert flops.count(grouped_both, images, kernel) == 3 * flops.count(grouped, images, kernel)
 
 
 def test_flops_of_loops():
@@ -76,7 +77,7 @@ def small(name):
     workload = WORKLOADS[name]
     resolution = None if workload.resolution is None else max(8, workload.resolution // 4)
     if workload.network == "resnet":
-        resolution = 16
+        resolution = 32
     return dataclasses.replace(
         workload, width=8, batch_size=4, resolution=resolution, examples=8, iterations=2
     )
@@ -89,8 +90,8 @@ def test_both_frameworks_do_the_same_work(name):
     from benchmarks import torch_side
 
     workload = small(name)
-    theirs = torch_side.Game(workload, compiled=False)
-    d, g = jax.eval_shape(functools.partial(jax_side.states, workload))
+    theirs = torch_side.Training(workload, compiled=False)
+    d, g = jax.eval_shape(lambda: initial_states(jax_side.task_of(workload)))
     sizes = {"d": d, "g": g}
     sizes = {k: sum(x.size for x in jax.tree.leaves(s.params)) for k, s in sizes.items()}
     assert sizes == theirs.parameters()
@@ -100,16 +101,40 @@ def test_both_frameworks_do_the_same_work(name):
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_workloads_train(name):
     workload = small(name)
-    d, g = jax.eval_shape(functools.partial(jax_side.states, workload))
+    task = jax_side.task_of(workload)
+    task.config.validate()
+    d, g = jax.eval_shape(lambda: initial_states(task))
     batches = {"real": jnp.zeros((workload.d_steps, workload.batch_size, *workload.shape))}
     step = functools.partial(
-        alternate,
-        objective=jax_side.objective(workload),
-        alternation=Alternation(d_steps=workload.d_steps),
+        alternate, objective=task.objective, alternation=task.config.alternation
     )
     new_d, new_g, metrics = jax.eval_shape(step, d, g, batches, jax.random.key(0))
     assert jax.tree.structure((new_d, new_g)) == jax.tree.structure((d, g))
     assert metrics["d"]["loss"].shape == ()
+
+
+def test_flops_do_not_depend_on_the_form_that_was_traced_before():
+    workload = small("dcgan32")
+    plain = jax_side.flops_of(workload)
+    task = jax_side.task_of(workload)
+    d, g = jax.eval_shape(lambda: initial_states(task))
+    batches = {"real": jnp.zeros((1, workload.batch_size, *workload.shape))}
+    step = functools.partial(
+        alternate, objective=task.objective, alternation=task.config.alternation
+    )
+    assert flops.count(step, d, g, batches, jax.random.key(0)) != plain  # in the canonical form
+    assert jax_side.flops_of(workload) == plain
+
+
+def test_a_workload_is_trained_by_the_training_program():
+    training = jax_side.build(small("mlp"), "program")
+    assert training.compile_seconds > 0
+    before = training.digest()
+    assert training.run(3) > 0  # two calls
+    assert training.iteration == 3
+    assert training.digest() != before
+    assert int(training.d.step) == int(training.g.step) == 3
+    assert training.memory() > 0
 
 
 def test_table_of_throughput():

@@ -4,20 +4,14 @@ import json
 import sys
 
 import pytest
-from helpers import EXPERIMENTS
 
-RESULTS = sorted((EXPERIMENTS / "results").glob("*.json"))
+from evidence import __main__ as command
+from evidence import balance, diagnosis, provocations, record
 
-
-@pytest.fixture
-def record(monkeypatch):
-    monkeypatch.syspath_prepend(EXPERIMENTS)
-    from evidence import record
-
-    return record
+RESULTS = sorted(path for path in record.RESULTS.glob("*.json") if path.stem in command.TABLES)
 
 
-def test_rows_are_measured_once(record, tmp_path):
+def test_rows_are_measured_once(tmp_path):
     calls = []
 
     def measure():
@@ -29,13 +23,13 @@ def test_rows_are_measured_once(record, tmp_path):
     assert again == first
     assert len(calls) == 1
     assert first["score"] == 0.5
-    assert first["command"] == "python experiments/reproduce.py name"
+    assert first["command"] == "python -m evidence name"
     assert {"commit", "jax", "flax", "hardware", "seconds"} <= first.keys()
     record.Record("name", tmp_path).row("b", measure)
     assert list(json.loads((tmp_path / "name.json").read_text())) == ["a", "b"]
 
 
-def test_what_failed_is_not_kept(record, tmp_path):
+def test_what_failed_is_not_kept(tmp_path):
     def fail():
         raise KeyboardInterrupt
 
@@ -44,18 +38,26 @@ def test_what_failed_is_not_kept(record, tmp_path):
     assert not (tmp_path / "name.json").exists()
 
 
-def test_spread_and_table(record):
+def test_spread_and_table():
     assert record.spread([1.0, 2.0, 3.0]) == "2 ± 1"
     assert record.spread([7.0]) == "7"
     assert record.table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
 
 
+def test_every_table_has_been_measured():
+    assert {path.stem for path in RESULTS} == set(command.TABLES)
+
+
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 def test_results_say_where_they_come_from(path):
+    commands = {
+        f"python -m evidence {path.stem}",
+        f"python experiments/reproduce.py {path.stem}",  # as it was called before
+    }
     rows = json.loads(path.read_text())
     assert rows
     for row in rows.values():
-        assert row["command"] == f"python experiments/reproduce.py {path.stem}"
+        assert row["command"] in commands
         assert len(row["commit"]) >= 7
         assert "dirty" not in row["commit"]
         assert row["hardware"]
@@ -64,11 +66,60 @@ def test_results_say_where_they_come_from(path):
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 def test_tables_are_made_from_results_without_measuring(path, monkeypatch, capsys):
-    monkeypatch.syspath_prepend(EXPERIMENTS)
-    import reproduce
-
     # A row that is missing is an error here, not hours of training.
-    monkeypatch.setattr(reproduce.Record, "row", lambda self, key, measure: self.rows[key])
-    monkeypatch.setattr(sys, "argv", ["reproduce.py", path.stem])
-    reproduce.main()
+    monkeypatch.setattr(record.Record, "row", lambda self, key, measure: self.rows[key])
+    monkeypatch.setattr(sys, "argv", ["evidence", path.stem])
+    command.main()
     assert capsys.readouterr().out.startswith("| ")
+
+
+def test_the_table_of_balance_is_made_without_measuring(monkeypatch, capsys):
+    monkeypatch.setattr(balance, "train", None)
+    balance.main()
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last == (
+        "| critic behind: rates 1:20, no penalty | balanced | 3.22 ± 0.3 | 0.0119 ± 0.0068 | "
+        "0.0366 ± 0.015 | 2000 : 310 |"
+    )
+
+
+def test_what_was_said_of_recorded_runs_is_a_table(tmp_path, capsys):
+    """Two runs of a kind, one of which no threshold was chosen on."""
+    checks = [{"iteration": 60 * (i + 1), "auc": 0.6, "distance": 1 / (i + 1)} for i in range(20)]
+    provocation = provocations.PROVOCATIONS[0]
+    for number in (0, diagnosis.UNSEEN):
+        line = {
+            "state": provocation.state, "name": provocation.name, "game": provocation.setting,
+            "seed": number, "number": number, "onset": 0.0, "iterations": 1200, "checks": checks,
+        }  # fmt: skip
+        with (tmp_path / "part0.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+    diagnosis.score(tmp_path)
+    assert "| `healthy` | 1 | 100% | 1 | **100%** | ring 100% | – |" in capsys.readouterr().out
+
+
+def test_provocations_can_be_trained():
+    names = {(p.state, p.name, p.setting) for p in provocations.PROVOCATIONS}
+    assert len(names) == len(provocations.PROVOCATIONS)
+    for provocation in provocations.PROVOCATIONS:
+        for config in filter(None, provocation.configs()):
+            config.validate()
+
+
+def test_a_provocation_is_trained_and_measured_check_by_check(monkeypatch):
+    """One that goes on in another way midway, with a discriminator that is taught noise."""
+    small = provocations.change(
+        iterations=2 * 2, batch_size=8, generator__width=4, discriminator__width=4
+    )
+    monkeypatch.setattr(diagnosis, "CHECKS", 2)
+    monkeypatch.setitem(provocations.SETTINGS, "ring", small(provocations.SETTINGS["ring"]))
+    (blind,) = (p for p in provocations.PROVOCATIONS if p.blind and p.setting == "ring")
+    case = diagnosis._Case(blind, None)
+    assert len(case.programs) == 2
+    checks = case.train(3)
+    assert [check["iteration"] for check in checks] == [2, 4]
+    assert checks == case.train(3)
+    assert checks != case.train(4)
+    assert {"auc_held_out", "movement", "d/loss", "g/update_ratio"} <= checks[1].keys()
+    assert "d/penalty" in checks[0]
+    assert "d/penalty" not in checks[1]  # the blind one has none

@@ -1,4 +1,4 @@
-"""Every experiment file, shrunk, from its command line to a picture, and what comes after."""
+"""Every experiment file, shrunk, from its command line to an image, and what comes after."""
 
 import gzip
 import json
@@ -13,19 +13,20 @@ import pytest
 from helpers import EXPERIMENTS
 from PIL import Image
 
-from gan_jax import build, commands
-from gan_jax.config import from_json
+from gan_jax.cli.main import main
+from gan_jax.config import Config, from_json
 from gan_jax.data import Description, gaussians
 from gan_jax.runs import Run
-from gan_jax.tasks.generation import Config
+from gan_jax.tasks.base import initial_states
 
 DIGITS = EXPERIMENTS / "digits.py"
 RECIPES = ("dcgan", "sngan", "biggan", "stylegan2", "r3gan")
-FILES = [p for p in sorted(EXPERIMENTS.glob("*.py")) if p.stem not in ("reproduce", "sweep")]
-SMALL = [
+FILES = [p for p in sorted(EXPERIMENTS.glob("*.py")) if p.stem != "sweep"]
+SHORT = [
     "--iterations", "2", "--batch-size", "8", "--log-every", "1", "--sample-every", "2",
-    "--checkpoint-every", "2", "--generator.width", "2", "--discriminator.width", "2",
+    "--checkpoint-every", "2",
 ]  # fmt: skip
+SMALL = [*SHORT, "--generator.width", "2", "--discriminator.width", "2"]
 
 
 @pytest.fixture
@@ -46,24 +47,32 @@ def gan_jax_command(monkeypatch, capsys):
 
     def run(*arguments) -> str:
         monkeypatch.setattr(sys, "argv", ["gan-jax", *map(str, arguments)])
-        commands.main()
+        main()
         return capsys.readouterr().out
 
     return run
 
 
+def narrow_for(recipe: Path) -> list[str]:
+    """As few channels as may be, by the settings that its networks have."""
+    flags = []
+    for network in ("generator", "discriminator"):
+        if recipe.stem == "r3gan":
+            flags += [f"--{network}.widths", *"44", f"--{network}.groups", *"11"]
+        else:
+            flags += [f"--{network}.width", "2"]
+        if recipe.stem == "stylegan2":
+            flags += [f"--{network}.max-width", "4"]
+    return flags
+
+
 def flags_for(path: Path, request) -> list:
-    """A prepared dataset is read in part: what matters is that it is read. Recipes play on digits,
+    """A prepared dataset is read in part: what matters is that it is read. Recipes train on digits,
     which need no dataset, at a resolution that they have."""
     if path.stem in RECIPES:
         resolution = "32" if path.stem in ("sngan", "biggan") else "8"
-        flags = [*SMALL, "--data.source", "digits", "--data.resolution", resolution]
-        for player in ("generator", "discriminator"):
-            if path.stem == "r3gan":
-                flags += [f"--{player}.widths", *"44", f"--{player}.groups", *"11"]
-            if path.stem == "stylegan2":
-                flags += [f"--{player}.max-width", "4"]
-        return flags
+        data = ["--data.source", "digits", "--data.resolution", resolution]
+        return [*SHORT, *narrow_for(path), *data]
     if path.stem not in ("mnist", "cifar10"):
         return SMALL
     return [*SMALL, "--data-dir", request.getfixturevalue("tfds_dir"), "--data.split", "test[:64]"]
@@ -76,14 +85,14 @@ LONG = ("sngan", "biggan", "stylegan2", "r3gan")  # up to half a minute each, of
     "path",
     [pytest.param(p, marks=[pytest.mark.slow] * (p.stem in LONG), id=p.stem) for p in FILES],
 )
-def test_it_trains_and_leaves_a_picture(path, command, request, tmp_path):
+def test_it_trains_and_leaves_an_image(path, command, request, tmp_path):
     out = tmp_path / "run"
     output = command(path, "--out", out, *flags_for(path, request))
     assert f"done: {out}" in output
     assert "what next" in output
     assert str(out / "samples" / "0000002.png") in output
-    with Image.open(out / "samples" / "0000002.png") as picture:
-        assert np.asarray(picture).std() > 0
+    with Image.open(out / "samples" / "0000002.png") as image:
+        assert np.asarray(image).std() > 0
     assert Run.open(out).states()[0].step >= 2
 
 
@@ -112,7 +121,8 @@ def test_every_preset_is_valid(name, command, tmp_path):
         config = configs[preset]
         resolution = config.data.resolution or 32
         data = Description((resolution, resolution, 3), 10, 100, "")
-        d, g = jax.eval_shape(lambda config=config, data=data: build.states(config, data))
+        task = config.build(data)
+        d, g = jax.eval_shape(lambda task=task: initial_states(task))
         assert d.params
         assert g.params
 
@@ -205,17 +215,17 @@ def test_sample_as_folder_with_one_class(digits, gan_jax_command, tmp_path):
 
 def test_sampling_from_python_is_the_same(digits, gan_jax_command, tmp_path):
     gan_jax_command("sample", digits, "--n", 4, "--seed", 7, "--out", tmp_path / "s.npz")
-    pictures = Run.open(digits).sample(4, seed=7)
+    images = Run.open(digits).sample(4, seed=7)
     with np.load(tmp_path / "s.npz") as arrays:
-        np.testing.assert_allclose(pictures, arrays["images"] / 127.5 - 1, atol=0.5 / 127)
+        np.testing.assert_allclose(images, arrays["images"] / 127.5 - 1, atol=0.5 / 127)
 
 
 def test_interpolate(digits, gan_jax_command, tmp_path):
     output = gan_jax_command("interpolate", digits, "--paths", 2, "--steps", 5,
                              "--out", tmp_path / "walk.png")  # fmt: skip
     assert "2 walks of 5 samples" in output
-    with Image.open(tmp_path / "walk.png") as picture:
-        assert picture.width > picture.height
+    with Image.open(tmp_path / "walk.png") as image:
+        assert image.width > image.height
 
 
 def test_an_earlier_checkpoint_can_be_sampled(digits, command):

@@ -34,7 +34,7 @@ MEMBERS = [
     dataclasses.replace(
         CONFIG,
         seed=seed,
-        objective=dataclasses.replace(CONFIG.objective, r1=r1),
+        objective=dataclasses.replace(CONFIG.objective, penalties={"r1": r1, "r2": 0.1}),
         g_optimizer=dataclasses.replace(ADAM, learning_rate=rate),
     )
     for seed, r1, rate in ((0, 0.1, 1e-3), (3, 1.0, 1e-3), (3, 0.1, 1e-2))
@@ -42,11 +42,10 @@ MEMBERS = [
 
 
 def trained(configs, every=None):
-    sources = [source for source, _ in load_members(configs)]
-    return list(Population(configs, sources).train(every))
+    return list(Population(configs, load_members(configs)).train(every))
 
 
-PICTURES = [
+IMAGES = [
     dataclasses.replace(
         CONFIG,
         seed=seed,
@@ -61,7 +60,7 @@ PICTURES = [
 ]
 
 
-@pytest.mark.parametrize("members", [MEMBERS, PICTURES], ids=["points", "pictures"])
+@pytest.mark.parametrize("members", [MEMBERS, IMAGES], ids=["points", "images"])
 def test_each_member_is_its_own_run(members, tmp_path):
     *_, end = trained(members)
     for i, config in list(enumerate(members))[-len(members) // 2 :]:
@@ -88,7 +87,7 @@ def test_other_hyperparameters_compile_nothing():
         dataclasses.replace(
             member,
             seed=member.seed + 1,
-            objective=dataclasses.replace(member.objective, r1=0.3, r2=0.7),
+            objective=dataclasses.replace(member.objective, penalties={"r1": 0.3, "r2": 0.7}),
             d_optimizer=dataclasses.replace(ADAM, learning_rate=3e-4),
             average=dataclasses.replace(member.average, half_life=123),
         )
@@ -113,16 +112,17 @@ def test_progress_and_averages():
 
 
 def test_members_have_data_of_their_own_seed():
-    (one, held_out), (other, _), (same, _) = load_members(MEMBERS)
-    assert not np.array_equal(one.real, other.real)
+    one, other, same = load_members(MEMBERS)
+    real, different = (dataset.streams[0].source.real for dataset in (one, other))
+    assert not np.array_equal(real, different)
     assert same is other
-    assert held_out.description.examples == 512
+    assert one.held_out[0].source.description.examples == 512
 
 
 def test_memory_is_accounted_for():
-    sources = [source for source, _ in load_members(MEMBERS)]
-    one = Population(MEMBERS[:1], sources[:1]).memory()
-    three = Population(MEMBERS, sources).memory()
+    datasets = load_members(MEMBERS)
+    one = Population(MEMBERS[:1], datasets[:1]).memory()
+    three = Population(MEMBERS, datasets).memory()
     assert 0 < one < three
 
 
@@ -130,17 +130,20 @@ def test_memory_is_accounted_for():
     ("change", "says"),
     [
         ({"batch_size": 8}, "cannot differ in batch_size"),
-        ({"objective": dataclasses.replace(CONFIG.objective, r2=0.0)}, "same penalties"),
+        ({"objective": dataclasses.replace(CONFIG.objective, penalties={"r1": 0.1})}, "same pen"),
+        (
+            {"objective": dataclasses.replace(CONFIG.objective, penalties={"r1": 0.1, "r2": 0})},
+            "same penalties",
+        ),
     ],
 )
 def test_members_that_do_not_fit(change, says):
     configs = [CONFIG, dataclasses.replace(CONFIG, **change)]
-    sources = [source for source, _ in load_members(configs)]
     with pytest.raises(InputError, match=says):
-        Population(configs, sources)
+        Population(configs, load_members(configs))
 
 
 def test_balanced_runs_are_no_members():
     config = dataclasses.replace(CONFIG, balance=True)
-    with pytest.raises(InputError, match="take their turns"):
-        Population([config], [load_members([config])[0][0]])
+    with pytest.raises(InputError, match="alternate within each iteration"):
+        Population([config], load_members([config]))

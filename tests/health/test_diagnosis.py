@@ -5,9 +5,9 @@ import json
 import math
 
 import pytest
-from benchmarks.diagnosis import RESULTS, judge
-from benchmarks.provocations import PROVOCATIONS
 
+from evidence.diagnosis import RESULTS, judge
+from evidence.provocations import PROVOCATIONS
 from gan_jax.health import diagnosis
 from gan_jax.health.diagnosis import GOOD, STATES, WINDOW, State, diagnose
 from gan_jax.report import states
