@@ -109,7 +109,7 @@ def tests(options: Options, record: Record, what: str, dtype: str) -> None:
     import jax
 
     backend = jax.default_backend()
-    files = [f"tests/test_{name}.py" for name in ("steps", "layers", "transforms")]
+    files = ["tests/test_steps.py", "tests/networks/test_layers.py", "tests/test_transforms.py"]
     command = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-m", "not slow"]
     command += ["-p", "benchmarks.pytest_log", "--dist", "load"]
     command += ["-n", str(2 if options.small else min(10, os.cpu_count() or 1))]

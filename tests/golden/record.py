@@ -253,7 +253,7 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
 }  # fmt: skip
-"""By case: an experiment of the old code (`FILE` or `FILE:PRESET`), and what to change of it, beside
+"""By case: an experiment of the old code, `FILE` or `FILE:PRESET`, and what to change of it, beside
 `SHRUNK`."""
 
 STOPPED = 15
@@ -266,11 +266,13 @@ _SHORT = {
     "evaluation.every": 10,
     "evaluation.samples": 100,
 }
+_BARE = _SHORT | {"evaluation.every": 0}
+"""Without a best checkpoint: larger networks would take more room than they are worth."""
 INTERRUPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "digits": ("digits", _SHORT),
     # These two remember something beside the parameters: logits and a probability, path lengths.
     "adaptive": ("dcgan-adaptive", _SHORT | {"objective.lecam": 0.3}),
-    "stylegan2": ("stylegan2", _SHORT),
+    "stylegan2": ("stylegan2", _BARE),
 }
 """By run: the case that is interrupted, and what to change of it."""
 
@@ -458,6 +460,10 @@ def _interrupt(source: Path, name: str, kept: Path) -> None:
     assert (out / "checkpoints" / str(STOPPED)).is_dir()
     for events in out.glob("events.out.*"):  # named after the machine, and not needed to resume
         events.unlink()
+    for path in out.rglob("commit_success.txt"):  # Orbax says there where it was
+        path.write_text(path.read_text().replace(f"{out}/", ""))
+    for path in out.rglob("*"):
+        assert path.is_dir() or str(out).encode() not in path.read_bytes(), path
     shutil.copytree(out, kept)
 
 

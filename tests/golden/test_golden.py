@@ -1,68 +1,123 @@
 """What is trained is what the first versions of this library trained, bit for bit.
 
-`hashes.json` holds the digests of the states after 30 iterations of every recipe, as recorded by
-`record.py` with the code of commit c55bdc7; `cases` holds the configurations as that code wrote
-them, so they are migrated here too. Digests hold for the versions and the kind of processor that
-they were recorded with; elsewhere the test skips, and says so.
+`hashes.json` holds the fingerprints of the states after 30 iterations of every recipe, as recorded
+by `record.py` with the code of commit c55bdc7; `cases` and `runs` hold configurations and runs as
+that code wrote them, so they are migrated here too. Fingerprints hold for the versions and the kind
+of processor that they were recorded with; elsewhere these tests skip, and say so.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from fingerprints import environment, fingerprints
+from pictures import write_pictures
 
-from tests.golden.fingerprints import environment
+import gan_jax
+from gan_jax import report
+from gan_jax.config import Config, from_json, to_json
+from gan_jax.runs import Run
 
 HERE = Path(__file__).parent
 RECORDED = json.loads((HERE / "hashes.json").read_text()).get(environment(), {})
 CASES = sorted(path.stem for path in (HERE / "cases").glob("*.json"))
+RUNS = sorted(path.name for path in (HERE / "runs").iterdir())
+QUICK = {
+    "1": ("gaussians", "dcgan-diffaugment", "lecam", "streamed"),
+    "4": ("digits", "dcgan-adaptive", "epochs", "balance", "stylegan2", "packing"),
+}
+"""By number of devices, the cases that together go through most of the code; the others are slow."""
 
 _TRAIN = """
-import json, sys, tempfile
+import json, sys
 from pathlib import Path
 import gan_jax
 from gan_jax.config import Config, from_json
-from tests.golden.fingerprints import fingerprints
-for case in sys.argv[1:]:
-    with tempfile.TemporaryDirectory() as out:
-        config = from_json(Config, Path(case).read_text())
-        d, g, _ = gan_jax.train(config, out=out)
-    print("found", json.dumps([Path(case).stem, fingerprints(d, g)]), flush=True)
+from fingerprints import fingerprints
+for case in map(Path, sys.argv[1:]):
+    d, g, _ = gan_jax.train(from_json(Config, case.read_text()), out=case.stem)
+    print("found", json.dumps([case.stem, fingerprints(d, g)]), flush=True)
 """
 
 
-@pytest.fixture(scope="module")
-def trained(request, tmp_path_factory):
-    """The fingerprints of all cases that were recorded for so many devices, in a process of its
-    own, since JAX has as many as it was started with."""
-
-    def train(devices: int) -> dict[str, dict]:
-        names = [name for name in CASES if str(devices) in RECORDED.get(name, {})]
-        flags = [f for f in os.environ["XLA_FLAGS"].split() if "device_count" not in f]
-        flags.append(f"--xla_force_host_platform_device_count={devices}")
-        result = subprocess.run(
-            [sys.executable, "-c", _TRAIN, *(str(HERE / "cases" / f"{n}.json") for n in names)],
-            env=os.environ | {"XLA_FLAGS": " ".join(flags), "PYTHONPATH": str(HERE.parents[1])},
-            cwd=tmp_path_factory.mktemp("golden"),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == 0, result.stderr[-2000:]
-        lines = [line for line in result.stdout.splitlines() if line.startswith("found ")]
-        return dict(json.loads(line.removeprefix("found ")) for line in lines)
-
-    return train
+def train(names, devices: str, folder: Path) -> dict[str, dict]:
+    """The fingerprints of cases on so many devices, by a process of its own, since JAX has as many
+    as it was started with."""
+    write_pictures(folder)
+    kept = [flag for flag in os.environ["XLA_FLAGS"].split() if "device_count" not in flag]
+    flags = [*kept, f"--xla_force_host_platform_device_count={devices}"]
+    paths = [str(HERE), str(HERE.parents[1])]
+    result = subprocess.run(
+        [sys.executable, "-c", _TRAIN, *(str(HERE / "cases" / f"{name}.json") for name in names)],
+        env=os.environ | {"XLA_FLAGS": " ".join(flags), "PYTHONPATH": os.pathsep.join(paths)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    lines = [line for line in result.stdout.splitlines() if line.startswith("found ")]
+    return dict(json.loads(line.removeprefix("found ")) for line in lines)
 
 
-@pytest.mark.parametrize("devices", [1, 4])
-def test_every_recipe_trains_as_it_did(trained, devices):
-    recorded = {name: found[str(devices)] for name, found in RECORDED.items() if name in CASES}
+def check(names, devices: str, folder: Path) -> None:
+    recorded = {
+        name: RECORDED[name][devices] for name in names if devices in RECORDED.get(name, {})
+    }
     if not recorded:
         pytest.skip(f"nothing was recorded for {environment()}")
-    found = trained(devices)
-    differing = [name for name in recorded if found[name] != recorded[name]]
-    assert differing == []
+    found = train(recorded, devices, folder)
+    assert [name for name in recorded if found[name] != recorded[name]] == []
+
+
+@pytest.mark.parametrize("devices", ["1", "4"])
+def test_recipes_train_as_they_did(devices, tmp_path):
+    check(QUICK[devices], devices, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", ["1", "4"])
+def test_every_recipe_trains_as_it_did(devices, tmp_path):
+    check(CASES, devices, tmp_path)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_old_configurations_are_migrated_without_a_loss(name):
+    """What is written today is what was meant then: nothing that was set is gone."""
+    text = (HERE / "cases" / f"{name}.json").read_text()
+    config = from_json(Config, text)
+    config.validate()
+    assert from_json(Config, to_json(config)) == config
+    old, new = json.loads(text), json.loads(to_json(config))
+    for section in ("data", "alternation", "average", "annealing", "d_optimizer", "g_optimizer"):
+        assert new[section] == old[section]
+    weights = {name: old["objective"].get(name) for name in ("r1", "r2", "lecam", "bcr", "dragan")}
+    assert {k: v for k, v in weights.items() if v} == {
+        k: v for k, v in new["objective"]["penalties"].items() if k in weights
+    }
+
+
+@pytest.fixture(params=RUNS)
+def old_run(request, tmp_path) -> Path:
+    """A run that the old code began and was interrupted in."""
+    return Path(shutil.copytree(HERE / "runs" / request.param, tmp_path / request.param))
+
+
+def test_an_old_run_opens_samples_reports_and_resumes(old_run):
+    run = Run.open(old_run)
+    assert run.kept() == [15]
+    assert run.sample(4).shape == (4, *run.data.shape)
+    assert run.best().iteration == 10
+    report.write([run], old_run / "report.html")
+    assert "data:image/png" in (old_run / "report.html").read_text()
+    d, g, _ = gan_jax.train(run.config, out=old_run)
+    assert d.step == 30
+    assert json.loads((old_run / "config.json").read_text())["version"] == 2
+    recorded = RECORDED.get(f"interrupted-{old_run.name}", {}).get("4")
+    if recorded is None:
+        pytest.skip(f"it does; what it reaches was not recorded for {environment()}")
+    assert fingerprints(d, g) == recorded

@@ -11,8 +11,8 @@ import gan_jax
 from gan_jax.config import Evaluation, Optimizer
 from gan_jax.errors import InputError
 from gan_jax.runs import Run
-from tests.helpers import assert_same
-from tests.tasks.clouds import Config, translate
+from helpers import assert_same
+from clouds import Config, translate
 
 CONFIG = Config(
     name="clouds",
