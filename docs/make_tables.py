@@ -233,7 +233,7 @@ def _share(verdicts: list[Any]) -> str:
 
 @table("balance")
 def balance() -> str:
-    runs = read(EVIDENCE / "balance-cpu-python3.11.json")["runs"]
+    runs = read(EVIDENCE / "balance.json")["runs"]
     groups: dict[tuple[str, str], list[Any]] = collections.defaultdict(list)
     for name, run in runs.items():
         case, pace, _ = name.split(" | ")
@@ -277,7 +277,7 @@ def throughput() -> str:
 @table("overheads")
 def overheads() -> str:
     found = read(SPEED / f"overheads-cpu-{PYTHON}.json")
-    health = read(EVIDENCE / f"health-cpu-{PYTHON}.json")["health"]
+    health = read(SPEED / f"health-cpu-{PYTHON}.json")["health"]
     return markdown(
         ["what", "reached"],
         [
@@ -324,6 +324,73 @@ def growth() -> str:
         lines.append([*line, expected])
     header = ["", "values", "time", "slope", "memory per device", "slope", "expected"]
     return markdown(header, lines)
+
+
+def _accelerator() -> dict[str, Any]:
+    return read(SPEED / "accelerator-h200.json")["parts"]
+
+
+@table("accelerator")
+def accelerator() -> str:
+    """What the five workloads reach on one GPU, those that were not cut off."""
+    rows = []
+    for name, part in _accelerator().items():
+        kind, _, rest = name.partition("/")
+        if kind == "throughput" and "jax" in part:
+            workload, dtype = rest.split("/")
+            ours, theirs = part["jax"], part["torch"]
+            rows.append(
+                [
+                    workload,
+                    "TF32" if dtype == "float32" else dtype,
+                    f"{ours['images_per_s']:,.0f}",
+                    f"**{theirs['ms'] / ours['ms']:.1f}**",
+                    f"{ours['of_matmul']:.3f} / {theirs['of_matmul']:.3f}",
+                ]
+            )
+    header = ["workload", "in", "images/s", "speed over PyTorch's (eager)", "of a matrix product"]
+    return markdown(header, rows)
+
+
+@table("accelerator-program")
+def accelerator_program() -> str:
+    """What calls cost there, and whether runs repeat themselves."""
+    parts = _accelerator()
+    calls, same = parts["dispatch/dcgan32"], parts["determinism/dcgan32"]
+    resumed = parts["resume/deterministic"]["equal"], parts["resume/kept"]["equal"]
+    tests = parts["tests"]
+    yes = {True: "yes", False: "no"}
+    return markdown(
+        ["what", "found"],
+        [
+            [
+                "`dcgan32`, an iteration in a call of one over one in a call of 64",
+                f"{calls['of_1']['ms'] / calls['of_64']['ms']:.1f}",
+            ],
+            ["two processes agree bit for bit, as it is", yes[same["plain_equal"]]],
+            ["with `--xla_gpu_deterministic_ops=true`", yes[same["deterministic_equal"]]],
+            ["what that flag costs", f"{same['cost']:+.1%}"],
+            ["a resumed run of `digits.py` equals a whole one, bit for bit", yes[all(resumed)]],
+            [
+                "tests of steps, layers and transforms",
+                f"{tests['passed']} passed, {tests['failed']} failed, {tests['skipped']} skipped",
+            ],
+        ],
+    )
+
+
+@table("accelerator-presets")
+def accelerator_presets() -> str:
+    """How long published presets would take there."""
+    rows = []
+    for name, part in _accelerator().items():
+        kind, _, preset = name.partition("/")
+        for dtype, label in (("float32", "TF32"), ("bfloat16", "bfloat16")):
+            if kind == "presets" and dtype in part:
+                found = part[dtype]
+                minutes = 60 * found["hours"]
+                rows.append([preset, label, f"{found['images_per_s']:,.0f}", f"{minutes:.0f} min"])
+    return markdown(["preset", "in", "images/s", "all of its images"], rows)
 
 
 def made(text: str) -> str:

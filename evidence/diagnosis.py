@@ -236,19 +236,22 @@ def judge(record: dict[str, Any]) -> Verdict:
 
 @app.command
 def score(runs: Path = RESULTS, misses: bool = False) -> None:
-    """Diagnose what was collected, and print how often that is right.
+    """Diagnose what was collected, print how often that is right, and keep the verdicts beside it.
 
     Args:
         runs: Folder of the results.
         misses: Also name what was said wrongly, of the runs that thresholds were chosen on.
     """
     known = {(p.state, p.name, p.setting) for p in PROVOCATIONS}
-    verdicts = []
+    verdicts, rows = [], []
     for record in _recorded(runs):
         if (record["state"], record["name"], record["game"]) in known:
             verdicts.append(judge(record))
             if misses and not verdicts[-1].right and not verdicts[-1].unseen:
                 print(record["name"], verdicts[-1])
+            rows.append(_row(record, verdicts[-1]))
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (runs / "verdicts.json").write_text(f"[\n{lines}\n]\n")
     print("| provoked | runs used to choose | right | unseen runs | right | by data | instead |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for state in dict.fromkeys(p.state for p in PROVOCATIONS):
@@ -265,6 +268,20 @@ def score(runs: Path = RESULTS, misses: bool = False) -> None:
             f"| `{state}` | {len(seen)} | {_share(seen)} | {len(unseen)} | **{_share(unseen)}** | "
             f"{by_setting} | {instead} |"
         )
+
+
+def _row(record: dict[str, Any], verdict: Verdict) -> dict[str, Any]:
+    """What the site's table is made from."""
+    return {
+        "state": verdict.state,
+        "name": record["name"],
+        "data": verdict.setting,
+        "seed": record["seed"],
+        "unseen": verdict.unseen,
+        "said": verdict.said,
+        "delay": verdict.delay,
+        "right": verdict.right,
+    }
 
 
 def _share(verdicts: list[Verdict]) -> str:
