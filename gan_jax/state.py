@@ -4,14 +4,14 @@ import functools
 import inspect
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import struct
-from jaxtyping import Array, Int, Key, PyTree
+from jaxtyping import Array, Key, PyTree
 
 OBJECTIVE = "objective"
 """The collection of a state that its network never sees: what the objective remembers from one
@@ -25,12 +25,6 @@ def remember(collections: dict[str, PyTree], memory: dict[str, PyTree]) -> dict[
     return collections | {OBJECTIVE: collections.get(OBJECTIVE, {}) | memory}
 
 
-if TYPE_CHECKING:
-    Step = Int[Array, "..."]
-else:  # Host arrays and mere shapes make states, too.
-    Step = Int[jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct, "..."]
-
-
 class TrainState(struct.PyTreeNode):
     """One network under training. Updating it makes a new one.
 
@@ -41,8 +35,9 @@ class TrainState(struct.PyTreeNode):
     draws itself.
     """
 
-    step: Step
-    """Updates of this network so far."""
+    step: PyTree
+    """Updates of this network so far: int32, a scalar (or, as any leaf of a pytree, whatever stands
+    for it while JAX transforms a function of states)."""
     params: PyTree
     collections: dict[str, PyTree]
     """Every variable that is not a parameter: batch statistics, spectral-norm vectors; and under

@@ -30,7 +30,7 @@ QUICK = {
     "1": ("gaussians", "dcgan-diffaugment", "lecam", "streamed"),
     "4": ("digits", "dcgan-adaptive", "epochs", "balance", "stylegan2", "packing"),
 }
-"""By number of devices, the cases that together go through most of the code; the others are slow."""
+"""By number of devices, cases that together go through most of the code; the others are slow."""
 
 _TRAIN = """
 import json, sys

@@ -6,13 +6,13 @@ import json
 import jax
 import numpy as np
 import pytest
+from clouds import Config, translate
+from helpers import assert_same
 
 import gan_jax
 from gan_jax.config import Evaluation, Optimizer
 from gan_jax.errors import InputError
 from gan_jax.runs import Run
-from helpers import assert_same
-from clouds import Config, translate
 
 CONFIG = Config(
     name="clouds",
