@@ -26,7 +26,7 @@ from gan_jax.tasks.generation import Config, Objective
 def published(name: str, data: Data) -> Config:
     """The paper's networks and settings for one of its datasets."""
     preset = r3gan.PRESETS[name]
-    network = {"widths": preset.widths, "groups": preset.groups}
+    widths, groups = preset.widths, preset.groups
     adam = Optimizer(learning_rate=preset.lr[0], options={"b1": 0.0, "b2": preset.beta2[0]})
     return Config(
         name=f"r3gan-{name}",
@@ -39,8 +39,8 @@ def published(name: str, data: Data) -> Config:
             conditional=preset.num_classes is not None,
             penalties={"r1": preset.gamma[0], "r2": preset.gamma[0]},
         ),
-        generator=r3gan.GeneratorSection(**network),
-        discriminator=r3gan.DiscriminatorSection(**network),
+        generator=r3gan.GeneratorSection(widths=widths, groups=groups),
+        discriminator=r3gan.DiscriminatorSection(widths=widths, groups=groups),
         g_optimizer=adam,
         d_optimizer=adam,
         average=Average(half_life=preset.ema_half_life, ramp_up=None),
