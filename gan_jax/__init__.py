@@ -27,9 +27,9 @@ from gan_jax.state import TrainState, create_train_states
 from gan_jax.steps import Alternation, Pace, Tally, alternate, d_step, g_step, iterate
 
 if TYPE_CHECKING:
-    from gan_jax.loop import train
+    from gan_jax.training.train import train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "EMA",

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, PyTree
 
-from gan_jax.schedules import Scheduled
+from gan_jax.schedules import Number, Scheduled
 
 
 class EMA(struct.PyTreeNode):
@@ -26,7 +26,7 @@ class EMA(struct.PyTreeNode):
     half_life: Scheduled = 10_000.0
     ramp_up: Scheduled | None = 0.05
 
-    def decay(self, images_seen: int | Array, batch_size: int) -> Float[Array, ""]:
+    def decay(self, images_seen: Number, batch_size: Number) -> Float[Array, ""]:
         """β of the update that follows after `images_seen` images, for `batch_size` more."""
         half_life = jnp.asarray(self.half_life, jnp.float32)
         if self.ramp_up is not None:
@@ -34,7 +34,7 @@ class EMA(struct.PyTreeNode):
         return jnp.where(half_life > 0, 0.5 ** (batch_size / jnp.maximum(half_life, 1e-8)), 0.0)
 
     def update(
-        self, average: PyTree, params: PyTree, images_seen: int | Array, batch_size: int
+        self, average: PyTree, params: PyTree, images_seen: Number, batch_size: Number
     ) -> PyTree:
         """The moving average after one more generator update."""
         decay = self.decay(images_seen, batch_size)

@@ -1,9 +1,9 @@
 """Numbers that change as images are seen.
 
 A `Schedule` may stand wherever an objective has a number: a penalty's weight, the moving average's
-half-life, an augmentation's probability. `resolve(objective, images_seen)` gives the objective of that
-moment. Schedules are pure functions of the images that the player under training has seen: its
-updates times the batch size.
+half-life, an augmentation's probability. `resolve(objective, images_seen)` gives the objective of
+that moment. Schedules are pure functions of the images that the network under training has seen:
+its updates times the batch size.
 """
 
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Num, PyTree
 
 T = TypeVar("T", bound=PyTree)
-Number = float | int | Float[Array, "..."]
+Number = float | int | Num[Array, "..."]
 
 SHAPES = ("cosine", "linear")
 

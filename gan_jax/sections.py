@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class Section:
-    """A section of a configuration, whose fields are checked by what they declare: a `Literal` type,
+    """A section of a configuration. Its fields are checked by what they declare: a `Literal` type
     or bounds (`number`)."""
 
     def validate(self, where: str) -> None:

@@ -4,7 +4,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,12 @@ def remember(collections: dict[str, PyTree], memory: dict[str, PyTree]) -> dict[
     return collections | {OBJECTIVE: collections.get(OBJECTIVE, {}) | memory}
 
 
+if TYPE_CHECKING:
+    Step = Int[Array, "..."]
+else:  # Host arrays and mere shapes make states, too.
+    Step = Int[jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct, "..."]
+
+
 class TrainState(struct.PyTreeNode):
     """One network under training. Updating it makes a new one.
 
@@ -35,7 +41,7 @@ class TrainState(struct.PyTreeNode):
     draws itself.
     """
 
-    step: Int[Array, "..."]
+    step: Step
     """Updates of this network so far."""
     params: PyTree
     collections: dict[str, PyTree]

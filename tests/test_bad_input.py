@@ -10,7 +10,8 @@ import pytest
 from helpers import EXPERIMENTS
 from PIL import Image
 
-from gan_jax import cli, commands, config
+from gan_jax import cli, config
+from gan_jax.cli.main import main
 from gan_jax.data import Description
 from gan_jax.errors import InputError
 from gan_jax.losses import LOSSES
@@ -18,7 +19,7 @@ from gan_jax.networks import dcgan, stylegan2
 from gan_jax.runs import Run
 from gan_jax.tasks.generation import Config, Objective
 
-PICTURES = Config(
+IMAGES_RUN = Config(
     name="tiny",
     iterations=1,
     batch_size=8,
@@ -59,7 +60,7 @@ def command(monkeypatch, capsys):
 @pytest.fixture
 def experiment(command):
     """Runs an experiment; gives the exit code, stdout and stderr."""
-    return lambda *flags: command(lambda: cli.experiment(PICTURES, "An experiment."), *flags)
+    return lambda *flags: command(lambda: cli.experiment(IMAGES_RUN, "An experiment."), *flags)
 
 
 def assert_one_line(result, *says):
@@ -115,15 +116,18 @@ def cut_short(file):
         (["--data.resolution", "0"], ["data.resolution", "not 0"]),
         (["--data.limit", "-5"], ["data.limit", "not -5"]),
         (["--data.split", "test"], ["splits", "digits has none"]),
-        (["--data.source", "ring"], ["ring", "points", "mlp"]),
-        (MLP, ["digits", "pictures", "dcgan"]),
-        (["--generator.kind", "mlp"], ["digits", "pictures", "dcgan"]),
+        (["--data.source", "ring"], ["points", "mlp"]),
+        (MLP, ["images", "mlp", "dcgan"]),
+        (["--generator.kind", "mlp"], ["images", "mlp", "dcgan"]),
         (["--batch-size", "1800"], ["1800", "larger than the data", "1618", "digits"]),
         (["--batch-size", "6"], ["6", "4 devices", "batch_size"]),
-        (["--objective.r1", "1", "--discriminator.norm", "batch"], ["objective.r1", "batch norm"]),
         (
-            ["--objective.wgan-gp", "10", "--discriminator.norm", "batch"],
-            ["objective.wgan_gp", "batch norm"],
+            ["--objective.penalties", "r1=1", "--discriminator.norm", "batch"],
+            ["penalty r1", "batch norm"],
+        ),
+        (
+            ["--objective.penalties", "wgan_gp=10", "--discriminator.norm", "batch"],
+            ["penalty wgan_gp", "batch norm"],
         ),
         (
             ["--objective.label-smoothing", "0.1", "--objective.loss", "hinge"],
@@ -140,7 +144,7 @@ def cut_short(file):
         (["--annealing.learning-rate", "0.1"], ["annealing.learning_rate", "annealing.images"]),
         (["--d-optimizer.freeze", "down_7"], ["down_7", "down_0", "logit"]),
         (["--generator.kind", "r3gan"], ["r3gan", "generator.widths"]),
-        (["--generator.kind", "biggan"], ["BigGAN", "32", "64", "128", "not 8"]),
+        (["--generator.kind", "biggan"], ["biggan", "32", "64", "128", "not 8"]),
         (
             [
                 *("--augmentation.kind", "ada", "--augmentation.target", "0.6"),
@@ -411,7 +415,7 @@ def finished(tmp_path_factory):
     flags += ["--data.source", f"npz:{arrays(path / 'points.npz', points=points)}"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["command", *flags, "--out", str(path / "run")])
-        cli.experiment(PICTURES, "An experiment.")
+        cli.experiment(IMAGES_RUN, "An experiment.")
     assert (path / "run" / "checkpoints" / "1").is_dir()
     return path / "run", flags
 
@@ -500,20 +504,20 @@ def test_fork_without_a_checkpoint(assert_refused, run, tmp_path):
 
 def assert_gan_jax_refuses(command, tmp_path, *flags, says):
     before = snapshot(tmp_path)
-    assert_one_line(command(commands.main, *flags), *says)
+    assert_one_line(command(main, *flags), *says)
     assert snapshot(tmp_path) == before
 
 
 def test_a_classifier_needs_subfolders(command, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags = ["features", "train", "--data.source", f"folder:{folder}"]
-    result = command(commands.main, *flags)
+    result = command(main, *flags)
     assert_one_line(result, "a classifier takes its classes from subfolders", folder / "00.png")
     assert "objective" not in result[2]
 
 
 def test_truncation_below_nothing(tmp_path):
-    styled = Run(tmp_path, Config(generator=stylegan2.GeneratorSection()), DIGITS)
+    styled = Run(tmp_path, Config(generator=stylegan2.GeneratorSection()).build(DIGITS))
     with pytest.raises(InputError, match="truncation is at least 0, not -1"):
         styled.sample(1, truncation=-1)
 

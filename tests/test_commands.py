@@ -82,7 +82,7 @@ def test_a_classifier_can_be_trained_ahead_and_is_then_used(digits, gan_jax_comm
 
     monkeypatch.setattr(classifier, "fit", fit)
     out, _ = gan_jax_command("features", "train", "--data.source", "digits")
-    assert "% of 323 pictures that it was not trained on" in out
+    assert "% of 323 images that it was not trained on" in out
     out, _ = gan_jax_command(
         "evaluate", digits, "--extractor", "classifier", "--metrics", "is", "--n", 50
     )

@@ -1,5 +1,6 @@
 """How programs are compiled, and that what is compiled is kept."""
 
+import functools
 import json
 import os
 import subprocess
@@ -9,19 +10,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import EXPERIMENTS
+from helpers import EXPERIMENTS, largest_difference, mlps, objective, points
 
+import gan_jax
 from gan_jax import compilation
+
+
+@pytest.fixture(autouse=True)
+def _options_anew():
+    """Whether XLA knows the options is asked once a process."""
+    asked = compilation.best_options
+    asked.cache_clear()
+    yield
+    asked.cache_clear()
 
 
 def function(x):
     return jnp.sum(jnp.tanh(x @ x), axis=0)
 
 
-def test_options_change_nothing_but_the_speed():
+@pytest.mark.parametrize(
+    "compiled", [compilation.jit, lambda f: compilation.CompiledFast(jax.jit(f))]
+)
+def test_options_change_nothing_but_the_speed(compiled):
     x = jax.random.normal(jax.random.key(0), (32, 32))
-    fast = compilation.CompiledFast(jax.jit(function))
-    np.testing.assert_allclose(fast(x), jax.jit(function)(x), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(compiled(function)(x), jax.jit(function)(x), rtol=1e-5, atol=1e-5)
 
 
 def test_options_that_xla_does_not_know_are_left_out(monkeypatch):
@@ -29,7 +42,64 @@ def test_options_that_xla_does_not_know_are_left_out(monkeypatch):
     lowered = jax.jit(function).lower(jnp.ones((4, 4)))
     with pytest.raises(jax.errors.JaxRuntimeError, match="option"):
         lowered.compile(compiler_options=compilation._CPU_OPTIONS)
-    assert compilation.compile_fast(lowered)(jnp.ones((4, 4))).shape == (4,)
+    assert compilation.best_options() is None
+    assert compilation.jit(function)(jnp.ones((4, 4))).shape == (4,)
+    assert compilation.CompiledFast(jax.jit(function))(jnp.ones((4, 4))).shape == (4,)
+
+
+def test_the_options_reach_the_compiler(monkeypatch):
+    """Options that no compiler knows are refused, unless another program goes around it."""
+    monkeypatch.setattr(compilation, "best_options", lambda: {"xla_cpu_make_it_fast": True})
+    refused = compilation.jit(function)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="xla_cpu_make_it_fast"):
+        refused(jnp.ones((4, 4)))
+    jax.block_until_ready(jax.jit(refused)(jnp.ones((4, 4))))
+
+
+def test_shapes_and_static_arguments_may_vary():
+    traced = []
+
+    @functools.partial(compilation.jit, static_argnames="power")
+    def scaled(x, *, power, scale=1.0):
+        traced.append((x.shape, power))
+        return scale * x**power
+
+    for n in (2, 3, 2):
+        for power in (1, 2):
+            x = jnp.arange(1.0, n + 1)
+            np.testing.assert_allclose(scaled(x, power=power, scale=2.0), 2 * x**power)
+    assert len(traced) == 4
+    assert scaled.__name__ == "scaled"
+
+
+def test_donated_arguments_are_gone():
+    x, y = jnp.ones(4), jnp.ones(4)
+    compilation.jit(jnp.add, donate_argnums=0)(x, y)
+    assert x.is_deleted()
+    assert not y.is_deleted()
+
+
+def test_it_can_be_part_of_any_transformation():
+    inner = compilation.jit(lambda x: jnp.sin(x) ** 2)
+    x = jnp.arange(3.0)
+    np.testing.assert_allclose(jax.jit(inner)(x), np.sin(x) ** 2, rtol=1e-6)
+    np.testing.assert_allclose(compilation.jit(lambda x: 2 * inner(x))(x), 2 * np.sin(x) ** 2,
+                               rtol=1e-6)  # fmt: skip
+    np.testing.assert_allclose(jax.vmap(inner)(x), np.sin(x) ** 2, rtol=1e-6)
+    np.testing.assert_allclose(jax.grad(inner)(0.5), np.sin(1.0), rtol=1e-6)
+    # Nothing of what it is called with says that it is inside another program.
+    np.testing.assert_allclose(jax.jit(lambda x: x + inner(0.5))(x), x + np.sin(0.5) ** 2,
+                               rtol=1e-6)  # fmt: skip
+    assert inner(0.5) == jax.jit(lambda x: jnp.sin(x) ** 2)(0.5)
+
+
+def test_a_step_can_be_jitted_again():
+    game = objective()
+    d, g = mlps(game)
+    step = compilation.jit(functools.partial(gan_jax.d_step, objective=game))
+    ours, _ = step(d, g, points(), jax.random.key(0))
+    theirs, _ = gan_jax.d_step(d, g, points(), jax.random.key(0), objective=game)
+    assert largest_difference(ours.opt_state[0].mu, theirs.opt_state[0].mu) < 1e-6
 
 
 def test_nothing_is_kept_on_several_cpu_devices(tmp_path):

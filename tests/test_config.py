@@ -33,6 +33,7 @@ from gan_jax.steps import Alternation
 from gan_jax.tasks.base import initial_states
 from gan_jax.tasks.generation import Config, Objective
 
+DEFAULT = Config()
 # No field has its default here, save the periods, which exclude other steps than 1 and 1.
 CHANGED = Config(
     name="other",
@@ -101,7 +102,7 @@ def leaves(config, prefix=""):
     return flat
 
 
-def changed_in(name, value, config=Config()):
+def changed_in(name, value, config=DEFAULT):
     """The default configuration with one field changed."""
     values = inner = to_dict(config)
     *path, last = name.split(".")
@@ -170,7 +171,7 @@ def test_flags_reach_every_field():
     assert parse(flags) == CHANGED
 
 
-def parse(flags, config=Config()):
+def parse(flags, config=DEFAULT):
     """The configuration that flags make of another one."""
     launch = Launch(choose_kinds(config, flags))
     return tyro.cli(Launch, default=launch, args=flags, registry=FLAGS).config

@@ -25,10 +25,32 @@ g, g_metrics = gan_jax.g_step(g, d, batch, jax.random.key(1), objective=objectiv
 assert g.ema_params is not None and d.ema_params is None
 """  # noqa: E501
 
+CORE = (
+    "losses", "regularizers", "schedules", "ema", "transforms", "critic", "paths", "state", "steps",
+    "parallel", "sampling", "compilation", "transfer", "objectives", "networks", "augment",
+)  # fmt: skip
+"""Modules and packages; of a package, all its modules."""
+
+EACH = f"""
+import importlib, pkgutil, sys
+heavy = {HEAVY!r}
+for name in {CORE!r}:
+    module = importlib.import_module("gan_jax." + name)
+    names = [module.__name__]
+    for package in getattr(module, "__path__", []):
+        names += [f"{{module.__name__}}.{{m.name}}" for m in pkgutil.iter_modules([package])]
+    for name in names:
+        importlib.import_module(name)
+        found = sorted(heavy & {{m.split(".")[0] for m in sys.modules}})
+        assert not found, f"{{name}} imports {{found}}"
+"""
+
 REPORT = "import json, sys; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
 
 
-@pytest.mark.parametrize("code", ["import gan_jax", STEPS], ids=["import", "steps"])
+@pytest.mark.parametrize(
+    "code", ["import gan_jax", STEPS, EACH], ids=["import", "steps", "each core module"]
+)
 def test_heavy_packages_stay_out(code):
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\n{REPORT}"], capture_output=True, text=True, check=False

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from gan_jax.build import optimizers
 from helpers import LATENT_DIM, mlps, objective, points
 
 import gan_jax
@@ -73,6 +72,17 @@ def test_the_averages_half_life_follows_the_generators_images():
         jax.tree.leaves(new.ema_params), jax.tree.leaves(expected), strict=True
     ):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def optimizers(config, traced: bool = False):
+    """Of the discriminator and of the generator."""
+    sections = (config.d_optimizer, config.g_optimizer)
+    return [
+        section.build(config.annealing, images=images, every=every, traced=traced)
+        for section, images, every in zip(
+            sections, config.images_per_update, config.penalties_every, strict=True
+        )
+    ]
 
 
 def steps(tx, n: int) -> np.ndarray:

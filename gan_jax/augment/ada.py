@@ -15,6 +15,7 @@ from gan_jax import parallel
 from gan_jax.augment import colors, wavelets
 from gan_jax.augment.affine import along_axes, product, resample
 from gan_jax.augment.base import (
+    Augmentation,
     Controllable,
     Images,
     Probability,
@@ -23,8 +24,9 @@ from gan_jax.augment.base import (
     sometimes,
     translate,
 )
-from gan_jax.augment.sections import Augmentation, Scheduled, Transforming
+from gan_jax.augment.sections import Transforming
 from gan_jax.errors import InputError
+from gan_jax.schedules import Scheduled
 from gan_jax.sections import Numbers, check_at_least, check_known
 
 Scalar = Float[Array, ""]
@@ -72,7 +74,9 @@ class ADA(Controllable):
             if name not in CATEGORIES:
                 raise ValueError(f"unknown category {name!r}: one of {', '.join(CATEGORIES)}")
 
-    def __call__(self, x: Images, key: Key[Array, ""], axis_name: str | None = None) -> Images:
+    def __call__(
+        self, x: Float[Array, "b ..."], key: Key[Array, ""], axis_name: str | None = None
+    ) -> Images:
         check_images(x)
         if idle := set(self.weights) - set(self.categories):
             raise ValueError(f"weights for {', '.join(sorted(idle))}, which are not applied")

@@ -10,8 +10,10 @@ from flax import struct
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
+from gan_jax.schedules import Scheduled
+
 Images = Float[Array, "b h w c"]
-Probability = float | int | Float[Array, ""]
+Probability = Scheduled
 
 
 @runtime_checkable

@@ -4,6 +4,8 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
+from gan_jax.schedules import Scheduled
+
 Memory = dict[str, Float[Array, ""]]
 
 
@@ -23,9 +25,9 @@ class AdaptiveProbability(struct.PyTreeNode):
     and eq. 1 (target 0.6, 500,000 images, 4 batches).
     """
 
-    target: float | int | Float[Array, ""] = 0.6
-    images: float | int | Float[Array, ""] = 500_000
-    every: int | Float[Array, ""] = 4
+    target: Scheduled = 0.6
+    images: Scheduled = 500_000
+    every: Scheduled = 4
 
     def initial(self) -> Memory:
         """Probability 0, and since then the sum of the signs and the count of logits."""

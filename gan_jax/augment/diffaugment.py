@@ -7,10 +7,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 
 from gan_jax import parallel
 from gan_jax.augment.base import (
+    Augmentation,
     Controllable,
     Images,
     Probability,
@@ -19,7 +20,8 @@ from gan_jax.augment.base import (
     sometimes,
     translate,
 )
-from gan_jax.augment.sections import Augmentation, Scheduled, Transforming
+from gan_jax.augment.sections import Transforming
+from gan_jax.schedules import Scheduled
 
 
 class DiffAugment(Controllable):
@@ -49,7 +51,9 @@ class DiffAugment(Controllable):
             if name not in POLICIES:
                 raise ValueError(f"unknown policy {name!r}: one of {', '.join(POLICIES)}")
 
-    def __call__(self, x: Images, key: Key[Array, ""], axis_name: str | None = None) -> Images:
+    def __call__(
+        self, x: Float[Array, "b ..."], key: Key[Array, ""], axis_name: str | None = None
+    ) -> Images:
         check_images(x)
         for name in self.policy:
             own_key = jax.random.fold_in(key, POLICIES.index(name))

@@ -5,6 +5,7 @@ from flax import struct
 from jaxtyping import Array, Float, Key
 
 from gan_jax import parallel
+from gan_jax.augment.base import Probability
 
 
 class InstanceNoise(struct.PyTreeNode):
@@ -16,7 +17,7 @@ class InstanceNoise(struct.PyTreeNode):
     2017, §3.
     """
 
-    std: float | int | Float[Array, ""] = 0.1
+    std: Probability = 0.1
 
     def __call__(
         self, x: Float[Array, "b ..."], key: Key[Array, ""], axis_name: str | None = None

@@ -7,10 +7,8 @@ from typing import ClassVar
 from gan_jax.augment.base import Augmentation, Chain
 from gan_jax.augment.control import AdaptiveProbability
 from gan_jax.augment.noise import InstanceNoise
-from gan_jax.schedules import Number, Schedule
+from gan_jax.schedules import Scheduled
 from gan_jax.sections import Kind, check_known, number
-
-Scheduled = Number | Schedule
 
 
 @dataclasses.dataclass(frozen=True)

@@ -65,7 +65,7 @@ def _section(info: tyro.constructors.StructTypeInfo) -> Any:
     if isinstance(section, Kind) and section.selector == "kind":
         choices = tuple(section.kinds())
         text = f"{', '.join(choices)}. Which one it is decides about its other flags."
-        kind = tyro.constructors.StructFieldSpec("kind", Literal[choices], section.kind, text)
+        kind = tyro.constructors.StructFieldSpec("kind", _one_of(choices), section.kind, text)
         fields.insert(0, kind)
 
     def build(kind: str | None = None, **values: Any) -> Any:
@@ -74,17 +74,23 @@ def _section(info: tyro.constructors.StructTypeInfo) -> Any:
     return tyro.constructors.StructConstructorSpec(build, tuple(fields))
 
 
+def _one_of(choices: tuple[str, ...]) -> Any:
+    return Literal[choices]  # type: ignore[valid-type]
+
+
 def _type_of(section: Any, name: str) -> Any:
     """The type of a field, narrowed to that of its value if this is a section."""
     value = getattr(section, name)
-    kind = typing.get_type_hints(type(section), include_extras=True)[name]
+    kind: Any = typing.get_type_hints(type(section), include_extras=True)[name]
     notes = [note for note in getattr(kind, "__metadata__", ()) if not isinstance(note, Doc)]
     kind = kind.__origin__ if typing.get_origin(kind) is Annotated else kind
     if dataclasses.is_dataclass(value):
         kind = type(value)
     elif kind == Mapping[str, float]:
         kind = NumbersFlag
-    return functools.reduce(lambda inner, note: Annotated[inner, note], notes, kind)
+    for note in notes:
+        kind = Annotated[kind, note]
+    return kind
 
 
 @functools.cache
@@ -95,7 +101,8 @@ def _described(cls: Any) -> list[tuple[Any, str | None]]:
     for base in reversed(cls.__mro__):
         if not dataclasses.is_dataclass(base):
             continue
-        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        source = inspect.getsource(typing.cast(type, base))
+        body = ast.parse(textwrap.dedent(source)).body[0]
         for statement, below in itertools.pairwise(typing.cast(ast.ClassDef, body).body):
             if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
                 match below:

@@ -18,7 +18,7 @@ from gan_jax.cli.flags import FLAGS, choose_kinds
 from gan_jax.config import Config, to_json
 from gan_jax.errors import DivergedError, FailedError, InputError
 from gan_jax.runs import Run
-from gan_jax.tasks.base import initial_states
+from gan_jax.tasks.base import shapes
 from gan_jax.training.plan import make_plan
 from gan_jax.training.train import train
 
@@ -131,7 +131,7 @@ def _say_what_next(directory: Path, launch: Launch) -> None:
         lines.append(f"  profile           open {traces[-1]} at https://ui.perfetto.dev")
     lines += ["what next:", f"  how it went       {tool} report {directory}"]
     if "sample" in run.task.commands:
-        label = " --label 0" if run.task.labels(1) is not None else ""
+        label = " --label 0" if run.generation("samples").classes else ""
         lines.append(
             f"  more samples      {tool} sample {directory} --n 64 --seed 1{label} --out more.png"
         )
@@ -161,7 +161,7 @@ def _dry_run(launch: Launch) -> None:
         decode=False,
     )
     held_out = sum(s.source.description.examples for s in plan.dataset.held_out)
-    d, g = jax.eval_shape(lambda: initial_states(plan.task))
+    d, g = shapes(plan.task)
     print(to_json(launch.config), end="")
     print(f"data: {plan.dataset.description}; {held_out:,} more held out")
     for name, state in (("generator", g), ("discriminator", d)):

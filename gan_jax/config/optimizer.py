@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import optax
 
@@ -97,7 +97,7 @@ def _build(
         )
         b2 = annealing.between(options["b2"], last.lazily(every).options["b2"])
         options["b2"] = by_update(b2, images)
-        factory = callable(factory) and optax.inject_hyperparams(factory)
+        factory = callable(factory) and optax.inject_hyperparams(cast(Any, factory))
     if not callable(factory):
         raise InputError(f"optax has no optimiser {section.name!r}")
     try:

@@ -12,6 +12,7 @@ down to 4×4: at 64 pixels and width 64 these are the paper's 64, 128, 256 and 5
 """
 
 import dataclasses
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -74,7 +75,7 @@ class Generator(nn.Module):
     ) -> Float[Array, "b h w c"]:
         widths = _widths(self.resolution, self.width, self.norm)
         spectral = self.norm == "spectral"
-        options = {
+        options: dict[str, Any] = {
             "spectral": spectral,
             "use_bias": self.norm != "batch",
             "kernel_init": _kernel_init(self.norm),
@@ -93,7 +94,8 @@ class Generator(nn.Module):
         x = activation(x.reshape(-1, 4, 4, widths[0]), 0)
         for i, width in enumerate(widths[1:], start=1):
             x = activation(Conv(width, "up", **options, name=f"up_{i}")(x, train), i)
-        x = Conv(self.channels, "up", **options | {"use_bias": True}, name="image")(x, train)
+        options["use_bias"] = True
+        x = Conv(self.channels, "up", **options, name="image")(x, train)
         return jnp.tanh(x.astype(jnp.float32))
 
 

@@ -215,7 +215,8 @@ def _resampling_kernel(
     kernel's shifts by a pixel, with less than half of the arithmetic."""
     kernel = kernel / 4 if resample == "down" else jnp.flip(kernel, (0, 1))
     shifts = [((i, 1 - i), (j, 1 - j), (0, 0), (0, 0)) for i in (0, 1) for j in (0, 1)]
-    return sum(jnp.pad(kernel, shift) for shift in shifts)
+    total: Any = sum(jnp.pad(kernel, shift) for shift in shifts)
+    return total
 
 
 class Conv(nn.Module):

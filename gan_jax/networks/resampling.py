@@ -4,6 +4,8 @@ All are sums of shifted or strided views: every derivative is one too, and they 
 Outside a picture there is black nothing (0).
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -17,7 +19,8 @@ def repeat_up(x: Float[Array, "n h w c"]) -> Float[Array, "n 2*h 2*w c"]:
 
 def average_down(x: Float[Array, "n h w c"]) -> Float[Array, "n h//2 w//2 c"]:
     """The means of 2×2 pixels."""
-    return sum(x[:, i::2, j::2] for i in (0, 1) for j in (0, 1)) / 4
+    total: Any = sum(x[:, i::2, j::2] for i in (0, 1) for j in (0, 1))
+    return total / 4
 
 
 def filter_up(x: Float[Array, "n h w c"]) -> Float[Array, "n 2*h 2*w c"]:

@@ -82,7 +82,7 @@ class Generator(nn.Module):
             return batch_norm(train, axis_name, self.dtype, name)(x)
 
         def class_norm(x, name):
-            norm = ClassBatchNorm(self.num_classes, self.dtype, name=name)
+            norm = ClassBatchNorm(self.num_classes or 0, self.dtype, name=name)
             return norm(x, label, train, axis_name)
 
         norm = None

@@ -18,7 +18,7 @@ class Aux(NamedTuple):
     """The trained network's non-parameter variables after this step."""
     metrics: dict[str, Scalar]
     """What is worth logging."""
-    outputs: dict[str, Array] = {}
+    outputs: dict[str, Array] = {}  # noqa: RUF012 - it is never changed
     """What the discriminator returned, for objectives that add something to another one: `real` and
     `fake`, the logits of the whole batch; and `classes`, where it returns class logits beside them,
     of those examples whose class the loss is about. The steps ignore it."""

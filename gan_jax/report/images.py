@@ -69,10 +69,10 @@ def draw(run: Run, iteration: int, real: Float[np.ndarray, "m f"] | None = None)
     Raises:
         InputError: there is no such checkpoint, or it is of another architecture.
     """
-    is_images = run.task.is_images
+    is_images = run.generation("samples").is_images
     examples = run.sample(SAMPLES if is_images else POINTS, SEED, iteration=iteration)
     if is_images:
-        columns = len(run.task.classes or range(8))
+        columns = len(run.generation("samples").classes or range(8))
         columns = columns if columns <= 16 else 8
         array = figures.sheet(examples[: columns * (64 // columns)], columns)
     else:

@@ -69,8 +69,9 @@ def of_run(run: Run, data_dir: str | None, *, brief: bool) -> Page:
     history = read(run)
     spans = states.spans(history.checks)
     real, real_missing = None, ""
-    samples_from_noise = isinstance(run.task, Generation)
-    is_points = samples_from_noise and not run.task.is_images
+    task = run.task
+    samples_from_noise = isinstance(task, Generation)
+    is_points = isinstance(task, Generation) and not task.is_images
     if samples_from_noise and (is_points or not brief):
         try:
             real = memory.real_examples(run, data_dir)

@@ -34,7 +34,7 @@ from gan_jax.evaluation.best import Best
 from gan_jax.runs import logs
 from gan_jax.runs.checkpoints import Checkpoints
 from gan_jax.state import TrainState
-from gan_jax.tasks.base import Task, initial_states
+from gan_jax.tasks.base import Task, shapes
 from gan_jax.tasks.generation import Generation
 
 
@@ -210,31 +210,36 @@ class Run:
             InputError: there is none yet.
         """
         with self._kept() as checkpoints:
-            return checkpoints.latest()
+            return checkpoints.all()[-1]
 
     def states(
         self, iteration: int | None = None, like: tuple[TrainState, TrainState] | None = None
     ) -> tuple[TrainState, TrainState]:
-        """Both players at a checkpoint, by default the latest: `(d, g)`, as host arrays.
+        """Both states at a checkpoint, by default the latest: `(d, g)`, as host arrays.
 
         `like` gives their structure where it is not that of this run's own configuration.
 
         Raises:
             InputError: there is no such checkpoint, or it is of another architecture.
         """
-        like = like or jax.eval_shape(lambda: initial_states(self.task))
+        d, g = like or shapes(self.task)
         best = self.best()
-        if best is not None and iteration == best.iteration:
+        if best is not None and best.iteration == iteration:
             with Checkpoints(self.directory / "best", read_only=True) as checkpoints:
-                return checkpoints.restore(iteration, *like)
+                return checkpoints.restore(best.iteration, d, g)
         with self._kept() as checkpoints:
             kept = checkpoints.all()
             iteration = kept[-1] if iteration is None else iteration
             if iteration not in kept:
                 raise InputError(f"{self.directory} has no checkpoint {iteration}: only {kept}")
-            return checkpoints.restore(iteration, *like)
+            return checkpoints.restore(iteration, d, g)
 
-    def _generation(self, what: str) -> Generation:
+    def generation(self, what: str) -> Generation:
+        """Its task, if that is to generate.
+
+        Raises:
+            InputError: it is another one, and so there is not `what` is asked for.
+        """
         if not isinstance(self.task, Generation):
             raise InputError(f"{self.directory} learns {self.task.config.kind}: it has no {what}")
         return self.task
@@ -256,7 +261,7 @@ class Run:
             InputError: a class that does not exist, truncation below 0 or of another kind of
                 network, or a run that does not learn to generate.
         """
-        task = self._generation("samples")
+        task = self.generation("samples")
         task.check_truncation(truncation)
         labels = task.labels(n, label)
         _, g = self.states(iteration)
@@ -275,7 +280,7 @@ class Run:
         Raises:
             InputError: a class that does not exist, or a run that does not learn to generate.
         """
-        task = self._generation("latents to walk between")
+        task = self.generation("latents to walk between")
         labels = task.labels(paths, label)
         _, g = self.states(iteration)
         return task.interpolate(g, jax.random.key(seed), paths, steps, labels)

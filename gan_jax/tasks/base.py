@@ -168,10 +168,14 @@ class TaskConfig(Protocol):
 
 
 def initial_states(task: Task, *, traced: bool = False) -> tuple[TrainState, TrainState]:
-    """Both train states at the start of a task's run. `jax.eval_shape` of it gives their shapes
-    without computing anything."""
+    """Both train states at the start of a task's run."""
     key = stream_key(task.config.seed, INITIALIZATION)
     return _creation(task.essence(), traced)(key)
+
+
+def shapes(task: Task) -> tuple[TrainState, TrainState]:
+    """The structure of both train states, with shapes in place of arrays."""
+    return jax.eval_shape(lambda: initial_states(task))
 
 
 @functools.cache

@@ -279,12 +279,12 @@ class Generation:
                 f"to train on in {config.data.source}"
             )
         settings = config.evaluation
-        if self.is_images and (needs := find(settings.extractor).needs(data)):
+        if needs := find(settings.extractor).needs(data):
             raise InputError(
                 f"the extractor {settings.extractor} needs {needs}: set --evaluation.extractor "
                 "pixels"
             )
-        metrics = check_metrics(settings.metrics, self._setting)
+        metrics = check_metrics(settings.metrics, self.setting)
         names = score_names(metrics)
         if settings.best is not None and settings.best.lower() not in map(str.lower, names):
             raise InputError(
@@ -358,7 +358,7 @@ class Generation:
                 raise InputError("this model is unconditional: it takes no label")
             return None
         if label is None:
-            return jnp.resize(jnp.array(self.classes), n)
+            return jnp.resize(jnp.array(self.classes), (n,))
         if not 0 <= label < (self.data.num_classes or 0):
             raise InputError(
                 f"label {label} is none of the classes 0 to {(self.data.num_classes or 0) - 1}"
@@ -458,7 +458,8 @@ class Generation:
         )
 
     @property
-    def _setting(self) -> Setting:
+    def setting(self) -> Setting:
+        """What there is to score while it trains."""
         extractor = self.config.evaluation.extractor
         return Setting(self.subject, images=self.is_images, logits=logits_of(extractor, self.data))
 

@@ -13,7 +13,7 @@ from gan_jax.config import Config, differences, to_json
 from gan_jax.errors import InputError
 from gan_jax.runs import run as runs
 from gan_jax.runs.run import Origin, Run
-from gan_jax.tasks.base import Dataset, Task, initial_states
+from gan_jax.tasks.base import Dataset, Task, shapes
 from gan_jax.training.transfer import transfer_both
 
 _CPU_BUDGET = 2 * 2**30
@@ -75,7 +75,7 @@ def make_plan(
     task = config.build(dataset.description)
     task.check()
     try:
-        like = jax.eval_shape(lambda: initial_states(task))
+        like = shapes(task)
     except ValueError as error:  # of a network or optimiser, about its settings
         raise InputError(str(error)) from error
     if begun is not None:
@@ -85,7 +85,7 @@ def make_plan(
         forked.states(origin.iteration, like)  # refused here, before anything is written
     if initial is not None and (begun is None or not begun.kept()):
         trained = Run.open(initial.directory)
-        theirs = jax.eval_shape(lambda: initial_states(trained.task))
+        theirs = shapes(trained.task)
         _, taken = transfer_both(like, theirs, initial.directory)
     return Plan(directory, task, dataset, origin, initial, taken)
 
@@ -158,5 +158,6 @@ def _check_same_data(run: Run, data: Any) -> None:
 def _budget() -> float:
     """Bytes of data that may live on a device, if the configuration does not say."""
     memory = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
-    on_cpu = jax.default_backend() == "cpu" or not memory
-    return _CPU_BUDGET if on_cpu else memory / 4
+    if jax.default_backend() == "cpu" or not memory:
+        return _CPU_BUDGET
+    return memory / 4

@@ -73,7 +73,7 @@ class Population:
             or alternate by epochs, or are balanced.
     """
 
-    def __init__(self, configs: Sequence[Config], datasets: Sequence[Dataset]):
+    def __init__(self, configs: Sequence[Any], datasets: Sequence[Dataset]):
         self.config, self._configs = configs[0], configs
         for config in configs:
             changed = differences(self.config, config)
@@ -105,18 +105,18 @@ class Population:
     def train(self, every: int | None = None) -> Iterator[Progress]:
         """Trains all members; yields them after every so many iterations, and at the end."""
         end = self.config.iterations
-        every = every or end
+        interval = every or end
         d, g = self._first_states()
         iteration, sums = 0, None
         while iteration < end:
-            boundary = min(iteration - iteration % every + every, end)
+            boundary = min(iteration - iteration % interval + interval, end)
             count = min(_CALL, boundary - iteration)
             arguments = self._arguments(d, g, iteration, count)
             d, g, part = self._program(arguments)(*arguments)
             sums = part if sums is None else jax.tree.map(jnp.add, sums, part)
             iteration += count
             if iteration == boundary:
-                since = every if iteration % every == 0 else iteration % every
+                since = iteration % interval or interval
                 averages = {
                     f"{network}/{name}": np.asarray(values) / since
                     for network, metrics in sums.items()
@@ -224,7 +224,8 @@ def _canonical(task: Task, seed: int = 0) -> Task:
         if section.get(last) and path:
             section[last] = 1.0
     tree["seed"] = seed
-    return from_dict(Config, tree).build(task.data)
+    config: Any = from_dict(Config, tree)
+    return config.build(task.data)
 
 
 def _stack(trees: Sequence[PyTree]) -> PyTree:

@@ -32,10 +32,10 @@ def program_of(
     """The program that trains a task over all devices, compiled when it is first called.
 
     It is called as `(d, g, resident, rows, stop, start, count, key, pace)`: iterations `start` to
-    `start + count − 1`, on the `rows` that a feed gives for them. `rows` and `stop` have a leading axis over the local devices; all else is the
-    same everywhere, and so is what it returns: `(d, g, tally, stop)`, the last of which says
-    whether any process was asked to stop. `d` and `g` are donated. Only a `paced` program heeds the
-    `Pace`.
+    `start + count − 1`, on the `rows` that a feed gives for them. `rows` and `stop` have a leading
+    axis over the local devices; all else is the same everywhere, and so is what it returns:
+    `(d, g, tally, stop)`, the last of which says whether any process was asked to stop. `d` and `g`
+    are donated. Only a `paced` program heeds the `Pace`.
 
     Runs of one process share it if they differ in nothing but their seeds, or in what is no part of
     training; their feeds hold arrays of the same structure `resident`, and have rows for as many

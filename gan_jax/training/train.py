@@ -19,7 +19,7 @@ from gan_jax.runs.logs import Lines, Log
 from gan_jax.runs.run import Rollback, Run
 from gan_jax.state import TrainState
 from gan_jax.steps import Pace
-from gan_jax.tasks.base import TRAINING, initial_states, stream_key
+from gan_jax.tasks.base import TRAINING, initial_states, shapes, stream_key
 from gan_jax.training.hooks import (
     CheckHook,
     CheckpointHook,
@@ -166,7 +166,8 @@ def _attempt(session: Session, plan: Plan, *, profile: bool) -> Result:
             reached = first
     if reached < config.iterations:
         raise KeyboardInterrupt(reached)
-    return Result(*jax.tree.map(np.asarray, (d, g)), run.directory)
+    d, g = jax.tree.map(np.asarray, (d, g))
+    return Result(d, g, run.directory)
 
 
 def _hooks(
@@ -236,7 +237,7 @@ class _Driver:
         stops = np.full(jax.local_device_count(), stop, np.int32)
         return program(
             d, g, self._resident, self._feed.rows(start, count), stops, np.int32(start),
-            np.int32(count), self._key, Pace(*map(np.int32, pace)),
+            np.int32(count), self._key, jax.tree.map(np.int32, pace),
         )  # fmt: skip
 
     def boundary(self, iteration: int) -> int:
@@ -263,21 +264,21 @@ def _first_states(
     session: Session, plan: Plan, checkpoints: Checkpoints
 ) -> tuple[int, TrainState, TrainState]:
     """Where to start, from a checkpoint or from the seed."""
-    run, like = session.run, jax.eval_shape(lambda: initial_states(session.task))
+    run, (d, g) = session.run, shapes(session.task)
     latest = checkpoints.latest()
     if latest is not None:
-        return latest, *checkpoints.restore(latest, *like)
+        return latest, *checkpoints.restore(latest, d, g)
     origin = run.origin()
     if origin is not None:
-        return origin.iteration, *Run.open(origin.directory).states(origin.iteration, like)
-    states = jax.tree.map(np.asarray, initial_states(session.task))
+        return origin.iteration, *Run.open(origin.directory).states(origin.iteration, (d, g))
+    d, g = jax.tree.map(np.asarray, initial_states(session.task))
     initial = plan.initial
     if initial is not None:
         trained = Run.open(initial.directory).states(initial.iteration)
-        states, words = transfer_both(states, trained, initial.directory)
+        (d, g), words = transfer_both((d, g), trained, initial.directory)
         if session.main:
             print(f"beginning with the networks of {initial.directory}; {words}")
-    return 0, *states
+    return 0, d, g
 
 
 def _announce(session: Session, log: Log, first: int) -> None:

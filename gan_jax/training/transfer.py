@@ -14,20 +14,21 @@ from jaxtyping import PyTree
 from gan_jax.errors import InputError
 from gan_jax.state import OBJECTIVE, TrainState
 
-Players = tuple[TrainState, TrainState]
+States = tuple[TrainState, TrainState]
 
 
-def transfer_both(players: Players, trained: Players, where: str) -> tuple[Players, str]:
-    """Both players, `(d, g)`, with what those of the run in `where` have learned; and in words what
+def transfer_both(states: States, trained: States, where: str) -> tuple[States, str]:
+    """Both states, `(d, g)`, with what those of the run in `where` have learned; and in words what
     they took. Shapes are enough (`jax.eval_shape`).
 
     Raises:
         InputError: one of them can take nothing.
     """
-    taken, total, fresh = [], 0, []
-    for name, here, there in zip(("discriminator", "generator"), players, trained, strict=True):
+    taken: list[TrainState] = []
+    total, fresh = 0, []
+    for name, here, there in zip(("discriminator", "generator"), states, trained, strict=True):
         state, new = transfer(here, there)
-        arrays = traverse_util.flatten_dict(here.params, sep="/")
+        arrays: dict[str, Any] = dict(traverse_util.flatten_dict(here.params, sep="/"))
         # A bias of one number fits everywhere.
         if {array for array, value in arrays.items() if np.ndim(value) > 1} <= set(new):
             raise InputError(
@@ -37,7 +38,8 @@ def transfer_both(players: Players, trained: Players, where: str) -> tuple[Playe
         total += len(arrays)
         fresh += [f"{name} {array}" for array in new]
     words = f"taken: {total - len(fresh)} of {total} arrays"
-    return tuple(taken), words + (f"; new: {', '.join(fresh)}" if fresh else "")
+    d, g = taken
+    return (d, g), words + (f"; new: {', '.join(fresh)}" if fresh else "")
 
 
 def transfer(state: TrainState, trained: TrainState) -> tuple[TrainState, list[str]]:

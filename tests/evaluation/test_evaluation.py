@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import build
 from gan_jax.config import Evaluation
 from gan_jax.data import Data, Examples, cache, load
 from gan_jax.data.held_out import hold_out
 from gan_jax.errors import InputError
-from gan_jax.evaluation import metric, of_run
+from gan_jax.evaluation import metric
 from gan_jax.evaluation import scores as scores_package
 from gan_jax.evaluation.best import Best, deciding, improved
 from gan_jax.evaluation.evaluator import Evaluator
@@ -23,6 +22,7 @@ from gan_jax.evaluation.metric import Score, better
 from gan_jax.evaluation.scores import ppl
 from gan_jax.evaluation.subject import Subject
 from gan_jax.networks import dcgan, mlp
+from gan_jax.tasks.base import initial_states
 from gan_jax.tasks.generation import Config, Objective
 
 DIGITS = Config(
@@ -46,7 +46,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def generator(digits):
-    return jax.jit(lambda: build.states(DIGITS, digits.description)[1])()
+    return initial_states(DIGITS.build(digits.description))[1]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def evaluate(
 ):
     """Scores by name. `sample` stands in for sampling from the generator."""
     extractor = extractor or make_extractor("pixels", source, dataset=config.data.source)
-    subject = of_run.subject(config)
+    subject = config.build(source.description).subject
     if sample is not None:
         subject = dataclasses.replace(subject, sample=sample)
     evaluator = Evaluator(subject, source, metrics, extractor=extractor, samples=samples, **options)
@@ -173,7 +173,7 @@ def test_reference_features_are_computed_once(generator, digits):
 )
 def test_metrics_that_do_not_apply_are_refused(config, name, needs):
     with pytest.raises(InputError, match=needs):
-        metric.check((name,), of_run.setting(config, load(config.data).description))
+        metric.check((name,), config.build(load(config.data).description).setting)
 
 
 def test_better():

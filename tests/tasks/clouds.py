@@ -94,7 +94,8 @@ class Config(base.Config, kind="clouds"):
             load(data, seed=self.seed, budget_bytes=budget_bytes) for data in (self.a, self.b)
         ]
         streams = [
-            Stream(source, name, number=i) for i, (source, name) in enumerate(zip(sources, "ab"))
+            Stream(source, name, number=i)
+            for i, (source, name) in enumerate(zip(sources, "ab", strict=True))
         ]
         training, held_out = hold_out_each(streams, 100)
         a, b = (stream.source.description for stream in training)

@@ -2,7 +2,9 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
+
+import tyro
 
 from gan_jax.cli.running import Checkpoint, RunArgument, iteration_of, open_run
 from gan_jax.data.sources import check_splits
@@ -10,16 +12,24 @@ from gan_jax.errors import InputError
 from gan_jax.evaluation.extractors.kinds import kinds
 from gan_jax.evaluation.metric import metrics as all_metrics
 
-Metric = Literal[tuple(all_metrics())]
-ExtractorName = Literal[tuple(kinds())]
+_METRICS = ", ".join(f"{name} ({metric.help})" for name, metric in all_metrics().items())
+_EXTRACTORS = ", ".join(f"{name} ({kind.help})" for name, kind in kinds().items())
+
+Metrics = Annotated[tuple[str, ...], tyro.conf.arg(help=f"{_METRICS}. By default the run's.")]
+ExtractorName = Annotated[
+    str | None,
+    tyro.conf.arg(
+        help=f"What makes features of images: {_EXTRACTORS}. By default that of the run."
+    ),
+]
 
 
 def evaluate(
     run: RunArgument,
-    metrics: tuple[Metric, ...] = (),
+    metrics: Metrics = (),
     checkpoint: Checkpoint = "latest",
     n: int = 10_000,
-    extractor: ExtractorName | None = None,
+    extractor: ExtractorName = None,
     weights: Path | None = None,
     split: str | None = None,
     data_dir: str | None = None,
@@ -31,14 +41,8 @@ def evaluate(
 
     Args:
         run: Directory of the run.
-        metrics: fid, kid, is (Inception score), precision_recall, density_coverage, swd (sliced
-            Wasserstein distance), ms_ssim, ppl (perceptual path length), cas (classification
-            accuracy score), modes. By default those of the run.
         checkpoint: Its iteration, or latest, or best.
         n: How many samples.
-        extractor: What makes features of pictures: pixels (principal components), classifier (a
-            small one trained on these data, which need labels) or inception (published weights, 91
-            MiB, downloaded on first use). By default that of the run.
         weights: A file of Inception's weights, instead of a download.
         split: Of a TFDS dataset, the split to compare with. By default what the run trained on.
         data_dir: Where TFDS datasets are prepared.
@@ -46,7 +50,7 @@ def evaluate(
     if n < 2:
         raise InputError(f"--n is at least 2, not {n}")
     opened = open_run(run, "evaluate")
-    config, task = opened.config, opened.task
+    config, task = opened.config, opened.generation("scores of samples")
     against = None
     if split is not None:
         check_splits(config.data.source)

@@ -28,7 +28,7 @@ def train(
         data: What the pictures are.
         data_dir: Where TFDS datasets are prepared.
     """
-    from gan_jax.metrics import classifier
+    from gan_jax.evaluation.extractors import classifier
 
     compilation.keep_compiled()
     source = load(data, conditional=True, labels_for="a classifier", data_dir=data_dir)

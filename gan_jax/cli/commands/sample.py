@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -44,26 +44,31 @@ def sample(
         raise InputError(f"--n is at least 1, not {n}")
     opened = open_run(run, "sample")
     samples = opened.sample(n, seed, label, iteration_of(opened, checkpoint), truncation)
-    labels = opened.task.labels(n, label)
+    task = opened.generation("samples")
+    labels = task.labels(n, label)
     with writing(out):
         if kind == "npz":
             name = "images" if samples.ndim == 4 else "points"
             arrays = {name: figures.to_uint8(samples) if samples.ndim == 4 else samples}
             with out.open("wb") as file:
-                np.savez(file, **arrays, **({} if labels is None else {"labels": labels}))
+                _save(file, arrays if labels is None else arrays | {"labels": np.asarray(labels)})
         elif samples.ndim != 4:
             if kind == "folder":
                 raise InputError("a folder is for pictures; points can be written as npz or png")
             figures.save(figures.scatter(samples), out)
         elif kind == "png":
             square = math.isqrt(n - 1) + 1
-            classes = len(opened.task.classes or ()) if label is None else 0
+            classes = len(task.classes or ()) if label is None else 0
             figures.save(figures.sheet(samples, classes if 0 < classes <= 16 else square), out)
         else:
             for i, picture in enumerate(figures.to_uint8(samples)):
                 inside = out if labels is None else out / str(labels[i])
                 figures.save(picture, inside / f"{i:06}.png")
     print(f"{n} samples: {out}")
+
+
+def _save(file: BinaryIO, arrays: dict[str, Any]) -> None:
+    np.savez(file, **arrays)
 
 
 COMMAND = sample
