@@ -34,10 +34,11 @@ PUBLISHED = {
 
 def reproduce_recipes(dataset: str, record: Record) -> str:
     """All recipes on mnist or cifar10, at their narrow presets."""
-    lines = []
+    lines, conventions = [], ""
     for name, configs in RECIPES.items():
         config = configs[f"{dataset}-narrow"]
         row = record.row(name, lambda config=config: run(record, config.name, config, METRICS))
+        conventions = row["conventions"]["FID"]
         lines.append(
             [
                 f"{name}, by class" if config.objective.conditional else name,
@@ -51,7 +52,7 @@ def reproduce_recipes(dataset: str, record: Record) -> str:
     header = ["recipe", "images", "time", "FID", "KID", "precision", "recall", "diagnosis"]
     if dataset == "cifar10":
         header.append("published (Inception, 50k)")
-    return f"{table(header, lines)}\n\nFID of {row['conventions']['FID']}"
+    return f"{table(header, lines)}\n\nFID of {conventions}"
 
 
 def run(
@@ -97,7 +98,7 @@ def evaluator(run: Run, metrics: Sequence[str], samples: int = SAMPLES) -> Evalu
     source = load(data)
     whole = source if data == everything else load(everything)
     extractor = make_extractor("classifier", whole, dataset=data.source)
-    subject = run.task.subject
+    subject = run.config.build(run.data).subject
     return Evaluator(
         subject, source, metrics, extractor=extractor, split=data.split, samples=samples
     )

@@ -6,7 +6,7 @@ grid of 25.
 
 2 min 17 s on 2 x86-64 cores (Python 3.12, jax 0.12.0). Expect all 8 or 25 modes; of 2,500 samples,
 97.6 ± 0.6 % on the ring and 96.9 ± 0.3 % on the grid lay within 3σ of a mode, over ten seeds
-(experiments/reproduce.py ring, and grid). The pictures show samples over real points.
+(python -m evidence ring, and grid). The previews show samples over real points.
 """
 
 from gan_jax import cli

@@ -4,7 +4,7 @@
 state. All of them are in `KNOWN`, at the end of this file: what each means, how it is told, what to
 do about it and how it looks in a report. Nothing else has a list of them.
 
-The thresholds were chosen on one half of the runs of `benchmarks.diagnosis`, of 50 checks each, and
+The thresholds were chosen on one half of the runs of `evidence.diagnosis`, of 50 checks each, and
 measured on the other.
 """
 

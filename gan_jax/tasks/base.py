@@ -64,13 +64,18 @@ class Task(Protocol):
     `TaskConfig`.
     """
 
-    config: Any
-    """The run's configuration."""
-    data: Any
-    """The description of its data."""
-
     commands: ClassVar[frozenset[str]]
     """Which of the `gan-jax` commands about trained models apply: sample, interpolate, …"""
+
+    @property
+    def config(self) -> Any:
+        """The run's configuration."""
+        ...
+
+    @property
+    def data(self) -> Any:
+        """The description of its data."""
+        ...
 
     @property
     def data_name(self) -> str:
@@ -90,8 +95,8 @@ class Task(Protocol):
         ...
 
     def essence(self) -> "Task":
-        """The task without what makes no difference to the states' structure: tasks of the same
-        essence share what is compiled for creating them."""
+        """The task without what makes no difference to the states' structure and to how batches are
+        prepared: tasks of the same essence share what is compiled for these."""
         ...
 
     def create(self, key: Key[Array, ""], *, traced: bool = False) -> tuple[TrainState, TrainState]:

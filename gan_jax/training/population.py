@@ -145,7 +145,7 @@ class Population:
         settings = {
             "objective": self._objective,
             "alternation": self.config.alternation,
-            "prepared_by": _canonical(self._tasks[0]),
+            "prepared_by": _canonical(self._tasks[0]).essence(),
             "shared": self._shared,
             # Several kernels at once are a grouped convolution, which is slow on CPU: there
             # members with convolutions come one after another, in the same program.
