@@ -27,8 +27,8 @@ def remember(collections: dict[str, PyTree], memory: dict[str, PyTree]) -> dict[
 
 if TYPE_CHECKING:
     Step = Int[Array, "..."]
-else:  # Host arrays and mere shapes make states, too.
-    Step = Int[jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct, "..."]
+else:  # A state is a tree, in which shapes, or what was made of its leaves, may stand as well.
+    Step = Any
 
 
 class TrainState(struct.PyTreeNode):
