@@ -411,7 +411,7 @@ def finished(tmp_path_factory):
     """A run of one iteration, on points: a checkpoint, and all that belongs to it."""
     path = tmp_path_factory.mktemp("finished")
     points = np.random.default_rng(0).normal(size=(16, 2))
-    flags = [*MLP, "--generator.norm", "none", "--iterations", "1"]
+    flags = [*MLP, "--generator.width", "4", "--discriminator.width", "4", "--iterations", "1"]
     flags += ["--data.source", f"npz:{arrays(path / 'points.npz', points=points)}"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["command", *flags, "--out", str(path / "run")])
