@@ -12,8 +12,8 @@ from gan_jax.config import Config, Data, Evaluation, Network, Objective
 from gan_jax.diagnosis import Diagnosis
 from gan_jax.errors import FailedError, InputError
 from gan_jax.metrics.evaluation import Evaluator, Score
-from gan_jax.steps import Pace
 from gan_jax.runs import Rollback, Run
+from gan_jax.steps import Pace
 
 CONFIG = Config(
     name="points",
