@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, Int
 
 Logits = Float[Array, " b"]
@@ -52,9 +53,8 @@ def class_loss(class_logits: Float[Array, "b classes"], label: Int[Array, " b"])
 
     Source: Odena et al., "Conditional Image Synthesis with Auxiliary Classifier GANs", 2017, eq. 3.
     """
-    log_probabilities = jax.nn.log_softmax(class_logits.astype(jnp.float32))
     one_hot = jax.nn.one_hot(label, class_logits.shape[-1])
-    return -jnp.mean(jnp.sum(one_hot * log_probabilities, axis=-1))
+    return jnp.mean(optax.softmax_cross_entropy(class_logits.astype(jnp.float32), one_hot))
 
 
 def _minimax_generator(real_logits: Logits, fake_logits: Logits) -> Scalar:

@@ -37,7 +37,8 @@ def freeze(layers: Collection[str]) -> optax.GradientTransformation:
     """Lets layers stay as they are while the rest of a network learns. They are given by the names
     under which the parameters hold them. Chain it last.
 
-    `optax.freeze` does the same by a mask, which has to be known before the parameters are.
+    `optax.freeze` does the same by a mask instead of names. Its state has another structure, which
+    checkpoints of ours would not fit.
 
     Source: the layers near the images of a discriminator, in Mo et al., "Freeze the Discriminator:
     a Simple Baseline for Fine-Tuning GANs", 2020.

@@ -125,7 +125,7 @@ class Config(base.Config, kind="generation"):
         apart = [n for n, w in objective.penalties.items() if w and PENALTIES[n].examples_apart]
         if apart and self.discriminator.batch_norm:
             raise InputError(
-                f"the penalty {apart[0]} needs a discriminator without batch norm: set "
+                f"the penalty objective.penalties.{apart[0]} needs a discriminator without batch norm: set "
                 "discriminator.norm to none or spectral"
             )
         if self.batch_size % objective.packing:
@@ -160,11 +160,12 @@ class Config(base.Config, kind="generation"):
             if weight and PENALTIES[name].needs_augmentation:
                 if not augmentation.transforms:
                     raise InputError(
-                        f"the penalty {name} needs an augmentation.kind to be consistent under"
+                        f"the penalty objective.penalties.{name} needs an augmentation.kind to be "
+                        "consistent under"
                     )
                 if adaptive:
                     raise InputError(
-                        f"with the penalty {name} it alone sees augmented images: set "
+                        f"with objective.penalties.{name}, it alone sees augmented images: set "
                         "augmentation.probability instead of augmentation.target"
                     )
         rises = self.annealing.augmentation != 1

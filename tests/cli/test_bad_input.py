@@ -123,11 +123,11 @@ def cut_short(file):
         (["--batch-size", "6"], ["6", "4 devices", "batch_size"]),
         (
             ["--objective.penalties", "r1=1", "--discriminator.norm", "batch"],
-            ["penalty r1", "batch norm"],
+            ["penalties.r1", "batch norm"],
         ),
         (
             ["--objective.penalties", "wgan_gp=10", "--discriminator.norm", "batch"],
-            ["penalty wgan_gp", "batch norm"],
+            ["penalties.wgan_gp", "batch norm"],
         ),
         (
             ["--objective.label-smoothing", "0.1", "--objective.loss", "hinge"],

@@ -285,6 +285,7 @@ def test_good_configs_are_valid(config):
         ("objective.latent_dim", 0, ["at least 1", "not 0"]),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_validate_names_the_field_and_what_it_may_be(name, value, says):
     with pytest.raises(InputError) as error:
         changed_in(name, value).validate()
@@ -405,7 +406,7 @@ def test_penalties_exclude_batch_norm_in_the_discriminator(penalty):
         augmentation=DiffAugmentSection(),
         discriminator=dcgan.DiscriminatorSection(norm="batch"),
     )
-    with pytest.raises(InputError, match=rf"penalty {penalty} .*without batch norm"):
+    with pytest.raises(InputError, match=rf"objective\.penalties\.{penalty} .*without batch norm"):
         config.validate()
     spectral = dataclasses.replace(
         config, discriminator=dcgan.DiscriminatorSection(norm="spectral")

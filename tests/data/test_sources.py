@@ -607,9 +607,9 @@ def test_splits_are_for_those_that_have_some():
     ],
 )
 def test_settings_are_validated(field, value, says):
-    Data().validate()
+    Data().validate("data")
     with pytest.raises(InputError, match=says):
-        Data(**{field: value}).validate()
+        Data(**{field: value}).validate("data")
 
 
 def test_settings_are_hashable():

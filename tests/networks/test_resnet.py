@@ -159,7 +159,7 @@ def test_shortcut_is_the_identity_where_nothing_changes():
 @pytest.mark.parametrize("train", [True, False])
 def test_class_batch_norm_is_what_it_says(train):
     rng = np.random.default_rng(0)
-    x = rng.normal(3, 2, (4, 2, 3, 5)).astype(np.float32)
+    x = jnp.asarray(rng.normal(3, 2, (4, 2, 3, 5)), jnp.float32)
     gain, bias, mean, var = jnp.asarray(rng.uniform(0.5, 2, (4, 3, 5)), jnp.float32)
     variables = {
         "params": {"gain": {"embedding": gain}, "bias": {"embedding": bias}},

@@ -225,7 +225,8 @@ def test_a_run_without_anything_says_so(tmp_path):
 
 def test_data_that_cannot_be_loaded_are_named(complete, tmp_path):
     lost = dataclasses.replace(DIGITS, data=Data(source=f"folder:{tmp_path / 'gone'}"))
-    text, found = write([dataclasses.replace(complete, config=lost)], tmp_path)
+    elsewhere = dataclasses.replace(complete, task=lost.build(complete.data))
+    text, found = write([elsewhere], tmp_path)
     assert "The real examples cannot be shown: there is no folder" in text
     assert "Between samples" in found.headings
 
