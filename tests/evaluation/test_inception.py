@@ -223,7 +223,8 @@ def test_interpolation_agrees_with_pytorch(size):
 def test_grey_images_are_repeated():
     grey = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 1)).astype(np.uint8)
     expected = inception.prepare(np.repeat(grey, 3, axis=-1))
-    np.testing.assert_array_equal(inception.prepare(grey), expected)
+    # To the rounding of a resize whose channels are computed together or alone.
+    np.testing.assert_allclose(inception.prepare(grey), expected, atol=1e-6)
 
 
 def test_images_of_other_channels_are_refused():

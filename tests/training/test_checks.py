@@ -193,12 +193,13 @@ def test_evaluations_resume_and_scores_of_other_conventions_do_not_compete(tmp_p
         ({"evaluation": Evaluation(metrics=("is",))}, "classifier or inception"),
         ({"evaluation": Evaluation(extractor="classifier")}, "images with labels"),
         ({"evaluation": Evaluation(best="beauty")}, "none of the scores: SWD, modes"),
-        ({"evaluation": Evaluation(metrics=("charm",))}, "unknown evaluation.metrics"),
+        ({"evaluation": Evaluation(metrics=("charm",))}, "no metric 'charm'"),
         ({"on_failure": "panic"}, "unknown on_failure"),
         ({"check_every": 0}, "check_every"),
         ({"balance": True, "alternation": gan_jax.Alternation(2, 1)}, "leave alternation"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_what_cannot_be_done_is_refused_before_anything_starts(tmp_path, fields, says):
     with pytest.raises(InputError, match=says):
         gan_jax.train(changed(**fields), out=tmp_path / "run")
