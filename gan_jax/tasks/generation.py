@@ -125,8 +125,8 @@ class Config(base.Config, kind="generation"):
         apart = [n for n, w in objective.penalties.items() if w and PENALTIES[n].examples_apart]
         if apart and self.discriminator.batch_norm:
             raise InputError(
-                f"the penalty objective.penalties.{apart[0]} needs a discriminator without batch norm: set "
-                "discriminator.norm to none or spectral"
+                f"the penalty objective.penalties.{apart[0]} needs a discriminator without batch "
+                "norm: set discriminator.norm to none or spectral"
             )
         if self.batch_size % objective.packing:
             raise InputError(
