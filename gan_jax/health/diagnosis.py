@@ -325,8 +325,8 @@ KNOWN: tuple[State, ...] = (
         "vanishes, or its samples stay as far from real examples as they were.",
         _d_overpowers,
         "#DDCC77",
-        "Lower the discriminator's learning rate or its steps, add a penalty (objective.r1), or "
-        "use a loss that does not saturate.",
+        "Lower the discriminator's learning rate or its steps, add a penalty (objective.penalties "
+        "r1=1), or use a loss that does not saturate.",
     ),
     State(
         "junk_feedback",

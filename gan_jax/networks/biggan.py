@@ -1,4 +1,4 @@
-"""BigGAN: residual networks with self-attention, for pictures of 32, 64 or 128 pixels and classes.
+"""BigGAN: residual networks with self-attention, for images of 32, 64 or 128 pixels and classes.
 
 Source: Brock, Donahue and Simonyan, "Large Scale GAN Training for High Fidelity Natural Image
 Synthesis", 2019, appendix B (128 pixels), and the authors' PyTorch code (32 and 64 pixels). All
@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Int
 from gan_jax.networks import base
 from gan_jax.networks.attention import SelfAttention
 from gan_jax.networks.base import Form
-from gan_jax.networks.layers import Conv, Dense, Dtype, Embed, batch_norm, check_pictures
+from gan_jax.networks.layers import Conv, Dense, Dtype, Embed, batch_norm, check_images
 from gan_jax.networks.normalization import ConditionalBatchNorm
 from gan_jax.networks.resnet import Block, Head
 from gan_jax.sections import number
@@ -38,7 +38,7 @@ _ORTHOGONAL = nn.initializers.orthogonal()
 
 
 class Generator(nn.Module):
-    """Latents [B, latent_dim] to pictures [B, resolution, resolution, channels] in (−1, 1).
+    """Latents [B, latent_dim] to images [B, resolution, resolution, channels] in (−1, 1).
 
     The latents are cut into equal parts (or as equal as can be): one for the 4×4 features, and one
     for each block. That part and an embedding of the label, which all blocks share, are what the
@@ -98,13 +98,13 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Pictures [B, resolution, resolution, channels] to logits [B].
+    """Images [B, resolution, resolution, channels] to logits [B].
 
     With `num_classes`, `conditioning` is "projection" or "auxiliary", as in `resnet.Discriminator`.
 
     Raises:
         ValueError: an unknown conditioning, an auxiliary classifier without classes, a resolution
-            other than 32, 64 or 128, attention at one that there is not, or pictures of another.
+            other than 32, 64 or 128, attention at one that there is not, or images of another.
     """
 
     resolution: int = 32
@@ -124,7 +124,7 @@ class Discriminator(nn.Module):
         axis_name: str | None = None,
     ) -> Float[Array, " b"] | tuple[Float[Array, " b"], Float[Array, "b classes"]]:
         attention = _attention(self.resolution, self.attention)
-        check_pictures(x, self.resolution)
+        check_images(x, self.resolution)
         options = {"spectral": True, "kernel_init": _ORTHOGONAL, "dtype": self.dtype}
         for i, multiple in enumerate(_DOWN[self.resolution]):
             halves = i < _HALVINGS[self.resolution]
@@ -145,7 +145,7 @@ class Discriminator(nn.Module):
 def _attention(resolution: int, attention: int | None) -> int:
     """The resolution of self-attention, 0 for none."""
     if resolution not in RESOLUTIONS:
-        raise ValueError(f"a BigGAN makes pictures of {RESOLUTIONS} pixels, not {resolution}")
+        raise ValueError(f"a BigGAN makes images of {RESOLUTIONS} pixels, not {resolution}")
     if attention is None:
         return resolution // 2
     if attention not in (0, 8, 16, 32, 64) or attention > resolution // 2:

@@ -9,9 +9,9 @@ _HE = nn.initializers.he_normal()
 
 
 class Classifier(nn.Module):
-    """Square pictures [B, h, h, c] in [−1, 1] to features [B, features] and logits [B, classes].
+    """Square images [B, h, h, c] in [−1, 1] to features [B, features] and logits [B, classes].
 
-    Convolutions of stride 2 halve the picture while its side is even and above 4; then a layer of
+    Convolutions of stride 2 halve the image while its side is even and above 4; then a layer of
     `features` ReLUs, and a linear one.
     """
 

@@ -1,4 +1,4 @@
-"""Deep convolutional networks for square pictures of 8 to 128 pixels.
+"""Deep convolutional networks for square images of 8 to 128 pixels.
 
 Source: Radford, Metz and Chintala, "Unsupervised Representation Learning with Deep Convolutional
 GANs", 2016. Conditional generators concatenate an embedding of the label to the latents;
@@ -27,7 +27,7 @@ from gan_jax.networks.layers import (
     Embed,
     Initializer,
     batch_norm,
-    check_pictures,
+    check_images,
 )
 from gan_jax.sections import number
 
@@ -38,7 +38,7 @@ NORMS = ("batch", "spectral", "none")
 def _widths(resolution: int, width: int, norm: str) -> list[int]:
     """Channel counts from 4×4 up to half the resolution."""
     if resolution not in RESOLUTIONS:
-        raise ValueError(f"a DCGAN makes pictures of {RESOLUTIONS} pixels, not {resolution}")
+        raise ValueError(f"a DCGAN makes images of {RESOLUTIONS} pixels, not {resolution}")
     if norm not in NORMS:
         raise ValueError(f"unknown norm {norm!r}: one of {', '.join(NORMS)}")
     halvings = resolution.bit_length() - 3  # from the full resolution down to 4
@@ -51,7 +51,7 @@ def _kernel_init(norm: str) -> Initializer:
 
 
 class Generator(nn.Module):
-    """Latents [B, latent_dim] to pictures [B, resolution, resolution, channels] in (−1, 1).
+    """Latents [B, latent_dim] to images [B, resolution, resolution, channels] in (−1, 1).
 
     Raises:
         ValueError: an unknown norm, or a resolution that is not a power of 2 from 8 to 128.
@@ -100,14 +100,14 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Pictures [B, resolution, resolution, channels] to logits [B].
+    """Images [B, resolution, resolution, channels] to logits [B].
 
     The first layer has no batch norm, as in the paper. Gradient penalties need a norm other than
     "batch".
 
     Raises:
         ValueError: an unknown norm, a resolution that is not a power of 2 from 8 to 128, or
-            pictures of another resolution.
+            images of another resolution.
     """
 
     resolution: int = 32
@@ -126,7 +126,7 @@ class Discriminator(nn.Module):
         axis_name: str | None = None,
     ) -> Float[Array, " b"]:
         widths = _widths(self.resolution, self.width, self.norm)
-        check_pictures(x, self.resolution)
+        check_images(x, self.resolution)
         spectral = self.norm == "spectral"
         options = {
             "spectral": spectral,

@@ -28,7 +28,7 @@ _halve = functools.partial(nn.max_pool, window_shape=(3, 3), strides=(2, 2))
 
 
 class InceptionV3(nn.Module):
-    """Pictures [b, 299, 299, 3] in [−1, 1] to features [b, 2048], averaged over all positions, and
+    """Images [b, 299, 299, 3] in [−1, 1] to features [b, 2048], averaged over all positions, and
     logits [b, 1008]. For inference only: batch norm uses its running averages."""
 
     @nn.compact

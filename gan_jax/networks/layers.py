@@ -32,7 +32,7 @@ def canonical_form() -> bool:
 def _family(forward: Callable, transpose: Callable, kernel_gradient: Callable) -> tuple:
     """A convolution as a differentiable function, and its transpose as another.
 
-    A convolution y = forward(x, k) is linear in the picture x and in the kernel k, so that
+    A convolution y = forward(x, k) is linear in the image x and in the kernel k, so that
     ⟨forward(x, k), y⟩ is linear in all three. Its gradients are x̄ = transpose(y, k) and
     k̄ = kernel_gradient(x, y), and theirs are the other two again: given these three, every
     derivative of any order is one of them. None has a forward-mode derivative.
@@ -85,7 +85,7 @@ def _same_transpose(y: Array, kernel: Array) -> Array:
 
 
 def _same_kernel_gradient(x: Array, y: Array) -> Array:
-    """A convolution of pictures whose channels are the examples, with `y` as its kernel; a few
+    """A convolution of images whose channels are the examples, with `y` as its kernel; a few
     examples at a time, since it slows down where its sums are long."""
     n = len(x)
     few = max(m for m in range(1, _FEW + 1) if n % m == 0)
@@ -321,15 +321,15 @@ def batch_norm(
     )
 
 
-def check_pictures(x: Float[Array, "b h w c"], resolution: int) -> None:
-    """That pictures have this resolution.
+def check_images(x: Float[Array, "b h w c"], resolution: int) -> None:
+    """That images have this resolution.
 
     Raises:
         ValueError: they do not.
     """
     if x.shape[1:3] != (resolution, resolution):
         raise ValueError(
-            f"a discriminator for {resolution}×{resolution} pixels cannot judge pictures of "
+            f"a discriminator for {resolution}×{resolution} pixels cannot judge images of "
             f"{x.shape[1]}×{x.shape[2]}"
         )
 

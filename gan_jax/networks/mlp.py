@@ -1,4 +1,4 @@
-"""Multilayer perceptrons, for points rather than pictures."""
+"""Multilayer perceptrons, for points rather than images."""
 
 import dataclasses
 

@@ -74,7 +74,7 @@ class ModulatedConv(nn.Module):
 
     Demodulation divides each output channel by the standard deviation it would have if the inputs
     were independent and of unit variance, so that styles act on one layer only. Scaling the
-    pictures before and after does the same as scaling every example's own kernel.
+    images before and after does the same as scaling every example's own kernel.
 
     Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020, §2.2.
     """

@@ -5,7 +5,7 @@ paper leaves something open, its published code. The blocks are ResNeXt's with a
 bottleneck, initialised as in Zhang et al., "Fixup Initialization", 2019.
 
 Both networks have a stage of residual blocks at each resolution from 4×4 up, and `widths`,
-`groups` list their stages in that order: n of them make pictures of 4·2^(n−1) pixels. The
+`groups` list their stages in that order: n of them make images of 4·2^(n−1) pixels. The
 discriminator passes through them the other way.
 
 `dtype` is what the stages above 4×4 compute in; that one, and all behind it that makes the logits,
@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Int
 from gan_jax.errors import InputError
 from gan_jax.networks import base
 from gan_jax.networks.base import Form
-from gan_jax.networks.layers import Conv, Dense, Dtype, Embed, Initializer, check_pictures
+from gan_jax.networks.layers import Conv, Dense, Dtype, Embed, Initializer, check_images
 from gan_jax.networks.resampling import filter_down, filter_up
 
 SLOPE = 0.2
@@ -178,10 +178,10 @@ def _stages(network: "Generator | Discriminator") -> list[tuple[int, int, _Stage
 
 
 class Generator(nn.Module):
-    """Latents [B, latent_dim] to pictures [B, resolution, resolution, channels] around (−1, 1):
+    """Latents [B, latent_dim] to images [B, resolution, resolution, channels] around (−1, 1):
     there is no tanh.
 
-    It starts from a learned 4×4 picture per channel, times a linear map of the latents. An
+    It starts from a learned 4×4 image per channel, times a linear map of the latents. An
     embedding of the label is concatenated to these, with as many dimensions as they have unless
     `embedding_dim` says otherwise.
 
@@ -229,7 +229,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Pictures [B, resolution, resolution, channels] to logits [B].
+    """Images [B, resolution, resolution, channels] to logits [B].
 
     It ends in a learned 4×4 weighting per channel and a linear map. With `num_classes`, this has
     `embedding_dim` (by default `widths[0]`) outputs, and the logit is their inner product with an
@@ -238,7 +238,7 @@ class Discriminator(nn.Module):
 
     Raises:
         ValueError: widths and groups of different lengths, no blocks, groups that do not divide the
-            expanded widths, or pictures of another resolution.
+            expanded widths, or images of another resolution.
     """
 
     widths: tuple[int, ...]
@@ -261,7 +261,7 @@ class Discriminator(nn.Module):
     ) -> Float[Array, " b"]:
         stages = _stages(self)
         full, width, _ = stages[-1]
-        check_pictures(x, full)
+        check_images(x, full)
         x = _pointwise(width, dtype=self.dtype, name="image")(x)
         for resolution, width, stage in reversed(stages):
             if resolution < full:

@@ -1,7 +1,7 @@
-"""Doubling and halving the resolution of pictures, without parameters.
+"""Doubling and halving the resolution of images, without parameters.
 
 All are sums of shifted or strided views: every derivative is one too, and they are fast everywhere.
-Outside a picture there is black nothing (0).
+Outside a image there is black nothing (0).
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Residual networks for square pictures of 32, 64 or 128 pixels.
+"""Residual networks for square images of 32, 64 or 128 pixels.
 
 Source: Miyato et al., "Spectral Normalization for Generative Adversarial Networks", 2018, appendix
 B.4, and the published code (which has the 64 pixels too). Conditional generators have a gain and a
@@ -29,7 +29,7 @@ from gan_jax.networks.layers import (
     Embed,
     Initializer,
     batch_norm,
-    check_pictures,
+    check_images,
 )
 from gan_jax.networks.normalization import ClassBatchNorm
 from gan_jax.networks.resampling import average_down, repeat_up
@@ -50,7 +50,7 @@ _GLOROT_RELU = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")
 
 
 class Generator(nn.Module):
-    """Latents [B, latent_dim] to pictures [B, resolution, resolution, channels] in (−1, 1).
+    """Latents [B, latent_dim] to images [B, resolution, resolution, channels] in (−1, 1).
 
     Without batch norm, a conditional one concatenates an embedding of the label to the latents.
 
@@ -101,7 +101,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Pictures [B, resolution, resolution, channels] to logits [B].
+    """Images [B, resolution, resolution, channels] to logits [B].
 
     With `num_classes`, `conditioning` is "projection" (Miyato and Koyama, 2018) or "auxiliary"
     (Odena, Olah and Shlens, "Conditional Image Synthesis with Auxiliary Classifier GANs", 2017).
@@ -110,7 +110,7 @@ class Discriminator(nn.Module):
 
     Raises:
         ValueError: an unknown norm or conditioning, an auxiliary classifier without classes, a
-            resolution other than 32, 64 or 128, or pictures of another resolution.
+            resolution other than 32, 64 or 128, or images of another resolution.
     """
 
     resolution: int = 32
@@ -130,7 +130,7 @@ class Discriminator(nn.Module):
         axis_name: str | None = None,
     ) -> Float[Array, " b"] | tuple[Float[Array, " b"], Float[Array, "b classes"]]:
         _check(self.resolution, self.norm)
-        check_pictures(x, self.resolution)
+        check_images(x, self.resolution)
         options = {"spectral": self.norm == "spectral", "dtype": self.dtype}
 
         def norm(x, name):
@@ -164,7 +164,7 @@ class Block(nn.Module):
     hidden: int | None = None
     """Channels between the convolutions; `features` if None."""
     preactivation: bool = True
-    """False for a block of pictures: they go to the first convolution as they are."""
+    """False for a block of images: they go to the first convolution as they are."""
     norm: Callable[[Array, str], Array] | None = None
     """Applies the norm of a given name."""
     spectral: bool = False
@@ -251,7 +251,7 @@ class Head(nn.Module):
 
 def _check(resolution: int, norm: str) -> None:
     if resolution not in RESOLUTIONS:
-        raise ValueError(f"a ResNet makes pictures of {RESOLUTIONS} pixels, not {resolution}")
+        raise ValueError(f"a ResNet makes images of {RESOLUTIONS} pixels, not {resolution}")
     if norm not in NORMS:
         raise ValueError(f"unknown norm {norm!r}: one of {', '.join(NORMS)}")
 

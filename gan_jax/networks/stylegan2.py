@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, Int, Key
 from gan_jax import parallel
 from gan_jax.networks import base
 from gan_jax.networks.base import Form
-from gan_jax.networks.layers import Dtype, Embed, check_pictures
+from gan_jax.networks.layers import Dtype, Embed, check_images
 from gan_jax.networks.modulated import Conv, Dense, ModulatedConv, leaky_relu
 from gan_jax.networks.resampling import filter_up
 from gan_jax.sections import number
@@ -33,7 +33,7 @@ def _widths(resolution: int, width: int, max_width: int) -> list[int]:
     """Channel counts from 4×4 up to the full resolution."""
     doublings = resolution.bit_length() - 3
     if resolution != 4 << max(doublings, 1):
-        raise ValueError(f"StyleGAN2 makes pictures of 8, 16, 32, … pixels, not {resolution}")
+        raise ValueError(f"StyleGAN2 makes images of 8, 16, 32, … pixels, not {resolution}")
     return [min(width << i, max_width) for i in reversed(range(doublings + 1))]
 
 
@@ -63,10 +63,10 @@ class Mapping(nn.Module):
 
 
 class Generator(nn.Module):
-    """Latents [B, latent_dim] to pictures [B, resolution, resolution, channels], not bounded.
+    """Latents [B, latent_dim] to images [B, resolution, resolution, channels], not bounded.
 
     A mapping network turns latents into styles w, one for each of the `layers`; these modulate the
-    convolutions that grow a learned 4×4 constant. Every resolution adds to the picture.
+    convolutions that grow a learned 4×4 constant. Every resolution adds to the image.
 
     Raises:
         ValueError: a resolution that is not a power of 2 from 8, a mapping without layers, or a
@@ -88,8 +88,8 @@ class Generator(nn.Module):
 
     @property
     def layers(self) -> int:
-        """How many styles an example has: one for each convolution, and one for the last picture.
-        Earlier pictures share theirs with the next convolution."""
+        """How many styles an example has: one for each convolution, and one for the last image.
+        Earlier images share theirs with the next convolution."""
         return 2 * len(_widths(self.resolution, self.width, self.max_width))
 
     @nn.compact
@@ -130,7 +130,7 @@ class Generator(nn.Module):
             noise = strength * _noise(key, i, (*x.shape[1:3], 1), len(z), axis_name)
             return leaky_relu(x + noise.astype(self.dtype))
 
-        def picture(x, i):
+        def rgb(x, i):
             to_rgb = ModulatedConv(
                 self.channels, size=1, demodulate=False, dtype=self.dtype, name=f"rgb_{i}"
             )
@@ -141,11 +141,11 @@ class Generator(nn.Module):
         )
         x = jnp.broadcast_to(constant, (len(z), *constant.shape))
         x = convolve(x, 0, widths[0])
-        image = picture(x, 0)
+        image = rgb(x, 0)
         for i, width in enumerate(widths[1:], start=1):
             x = convolve(x, 2 * i - 1, width, up=True)
             x = convolve(x, 2 * i, width)
-            image = filter_up(image) + picture(x, i)
+            image = filter_up(image) + rgb(x, i)
         return image
 
     def _styles(self, z, label, train, axis_name, key, truncation) -> Float[Array, "b l s"]:
@@ -187,7 +187,7 @@ def _noise(
 
 
 class Discriminator(nn.Module):
-    """Pictures [B, resolution, resolution, channels] to logits [B].
+    """Images [B, resolution, resolution, channels] to logits [B].
 
     An example's logit depends on others too: on the standard deviation over groups of
     `minibatch_std` neighbours (of the largest divisor of the batch up to that), which should be all
@@ -197,7 +197,7 @@ class Discriminator(nn.Module):
     With labels, the logit is the product of the features with an embedding of the label.
 
     Raises:
-        ValueError: a resolution that is not a power of 2 from 8, pictures of another resolution, or
+        ValueError: a resolution that is not a power of 2 from 8, images of another resolution, or
             groups of less than 1 example.
     """
 
@@ -220,7 +220,7 @@ class Discriminator(nn.Module):
         axis_name: str | None = None,
     ) -> Float[Array, " b"]:
         widths = _widths(self.resolution, self.width, self.max_width)
-        check_pictures(x, self.resolution)
+        check_images(x, self.resolution)
         if self.minibatch_std < 1:
             raise ValueError(f"groups have at least 1 example, not {self.minibatch_std}")
 

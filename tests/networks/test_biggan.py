@@ -317,7 +317,7 @@ def test_refuses_what_there_is_not(player, options, message):
 def test_refuses_inputs_that_do_not_fit():
     with pytest.raises(ValueError, match="4 parts need as many latents, not 3"):
         abstract(biggan.Generator(width=2), jnp.ones((1, 3)))
-    with pytest.raises(ValueError, match="32×32 pixels cannot judge pictures of 64×64"):
+    with pytest.raises(ValueError, match="32×32 pixels cannot judge images of 64×64"):
         abstract(biggan.Discriminator(width=2), inputs("Discriminator", 64))
 
 

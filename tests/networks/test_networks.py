@@ -139,9 +139,7 @@ def test_refuses_unknown_norms(player):
 @pytest.mark.parametrize("size", [(16, 16), (8, 16), (4, 4)])
 def test_discriminator_refuses_pictures_of_another_size(size):
     module = dcgan.Discriminator(resolution=8)
-    with pytest.raises(
-        ValueError, match=f"8×8 pixels cannot judge pictures of {size[0]}×{size[1]}"
-    ):
+    with pytest.raises(ValueError, match=f"8×8 pixels cannot judge images of {size[0]}×{size[1]}"):
         module.init(KEY, jnp.ones((1, *size, 3)))
 
 

@@ -419,7 +419,7 @@ def test_refuses_impossible_sizes(player, sizes, message):
 
 @pytest.mark.parametrize("size", [(8, 8), (16, 8), (32, 32)])
 def test_discriminator_refuses_pictures_of_another_size(size):
-    with pytest.raises(ValueError, match=f"16×16 pixels cannot judge pictures of {size[0]}×"):
+    with pytest.raises(ValueError, match=f"16×16 pixels cannot judge images of {size[0]}×"):
         Discriminator(**STAGES).init(KEY, jnp.ones((1, *size, 3)))
 
 

@@ -305,7 +305,7 @@ def test_refuses_what_there_is_not(player, options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"resolution": 64}, "64×64 pixels cannot judge pictures of 32×32"),
+        ({"resolution": 64}, "64×64 pixels cannot judge images of 32×32"),
         ({"conditioning": "concat"}, "unknown conditioning 'concat'"),
         ({"conditioning": "auxiliary"}, "auxiliary classifier needs num_classes"),
     ],

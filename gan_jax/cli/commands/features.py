@@ -19,13 +19,13 @@ def train(
     data: Annotated[Data, tyro.conf.arg(name="data")] = _DIGITS,
     data_dir: str | None = None,
 ) -> None:
-    """Train a small classifier on labelled pictures, for its features, and say how good it is.
+    """Train a small classifier on labelled images, for its features, and say how good it is.
 
     It is kept in the user's cache, and used wherever these data are scored with the extractor
     classifier.
 
     Args:
-        data: What the pictures are.
+        data: What the images are.
         data_dir: Where TFDS datasets are prepared.
     """
     from gan_jax.evaluation.extractors import classifier
@@ -35,6 +35,6 @@ def train(
     source = hold_out(source, data.held_out)[0]
     _, accuracy = classifier.for_source(source)
     print(
-        f"{data.source}: {accuracy:.2%} of {classifier.tested(source):,} pictures that it was not "
+        f"{data.source}: {accuracy:.2%} of {classifier.tested(source):,} images that it was not "
         "trained on"
     )

@@ -23,7 +23,7 @@ def interpolate(
         paths: How many walks.
         steps: Samples on each, both ends included.
         seed: Which ones.
-        label: Class of all of them, for a conditional model. By default all classes in turn.
+        label: Class of all of them, for a conditional model. By default all, one by one.
         checkpoint: Its iteration, or latest, or best.
         out: The PNG file to write.
     """

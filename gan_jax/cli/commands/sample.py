@@ -27,7 +27,7 @@ def sample(
         run: Directory of the run.
         n: How many.
         seed: Which ones: the same seed gives the same samples.
-        label: Class of all of them, for a conditional model. By default all classes in turn.
+        label: Class of all of them, for a conditional model. By default all, one by one.
         checkpoint: Its iteration, or latest, or best.
         truncation: Of a StyleGAN2's styles: from 1, none, to 0, all alike; between them, less
             variety of higher quality.
@@ -54,16 +54,16 @@ def sample(
                 _save(file, arrays if labels is None else arrays | {"labels": np.asarray(labels)})
         elif samples.ndim != 4:
             if kind == "folder":
-                raise InputError("a folder is for pictures; points can be written as npz or png")
+                raise InputError("a folder is for images; points can be written as npz or png")
             figures.save(figures.scatter(samples), out)
         elif kind == "png":
             square = math.isqrt(n - 1) + 1
             classes = len(task.classes or ()) if label is None else 0
             figures.save(figures.sheet(samples, classes if 0 < classes <= 16 else square), out)
         else:
-            for i, picture in enumerate(figures.to_uint8(samples)):
+            for i, image in enumerate(figures.to_uint8(samples)):
                 inside = out if labels is None else out / str(labels[i])
-                figures.save(picture, inside / f"{i:06}.png")
+                figures.save(image, inside / f"{i:06}.png")
     print(f"{n} samples: {out}")
 
 
