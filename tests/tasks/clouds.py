@@ -38,12 +38,25 @@ class Translation(struct.PyTreeNode):
     cycle: float | Float[Array, ""] = 1.0
     ema: EMA | None = EMA(half_life=1000.0)
 
+    def init(self, key, *, generator, discriminator, batch):
+        """Of both networks of either kind, by domain."""
+        variables = []
+        for modules in (discriminator, generator):
+            params = {}
+            for domain, module in modules.items():
+                key, own = jax.random.split(key)
+                params[domain] = module.init(own, batch[domain][:1])["params"]
+            variables.append({"params": params})
+        return tuple(variables)
+
     def d_loss(self, d_params, d, g, batch, key, axis_name=None):
         loss, metrics = 0.0, {}
         for domain, other in (("a", "b"), ("b", "a")):
-            fake, _ = g.apply(g.params, batch[other], domain, train=True)
-            real_logits, _ = d.apply(d_params, batch[domain], domain, train=True)
-            fake_logits, _ = d.apply(d_params, jax.lax.stop_gradient(fake), domain, train=True)
+            fake, _ = g.apply(g.params, batch[other], domain=domain, train=True)
+            real_logits, _ = d.apply(d_params, batch[domain], domain=domain, train=True)
+            fake_logits, _ = d.apply(
+                d_params, jax.lax.stop_gradient(fake), domain=domain, train=True
+            )
             loss += _LOSS.discriminator(
                 parallel.gather(real_logits, axis_name), parallel.gather(fake_logits, axis_name)
             )
@@ -53,9 +66,9 @@ class Translation(struct.PyTreeNode):
     def g_loss(self, g_params, g, d, batch, key, axis_name=None):
         loss = 0.0
         for domain, other in (("a", "b"), ("b", "a")):
-            fake, _ = g.apply(g_params, batch[other], domain, train=True)
-            back, _ = g.apply(g_params, fake, other, train=True)
-            logits, _ = d.apply(d.params, fake, domain, train=True)
+            fake, _ = g.apply(g_params, batch[other], domain=domain, train=True)
+            back, _ = g.apply(g_params, fake, domain=other, train=True)
+            logits, _ = d.apply(d.params, fake, domain=domain, train=True)
             logits = parallel.gather(logits, axis_name)
             loss += _LOSS.generator(logits, logits)
             cycle = jnp.mean(jnp.abs(back - batch[other]))
@@ -105,7 +118,7 @@ class Config(base.Config, kind="clouds"):
         return Clouds(self, data)
 
 
-def _apply(modules, variables, x, domain, *, train):
+def _apply(modules, variables, x, *, domain, train):
     return modules[domain].apply({"params": variables["params"][domain]}, x, None, train=train)
 
 
@@ -141,20 +154,21 @@ class Clouds:
         return Translation(self.config.cycle)
 
     def create(self, key, *, traced=False):
-        config, states = self.config, []
-        optimizers = (config.d_optimizer, config.g_optimizer)
-        for (modules, apply), optimizer, ema in zip(
-            _networks(config.width), optimizers, (False, True), strict=True
-        ):
-            params = {}
-            for domain, module in modules.items():
-                key, own = jax.random.split(key)
-                params[domain] = module.init(own, jnp.zeros((1, 2)))["params"]
-            tx = optimizer.build(config.annealing, images=config.batch_size, traced=traced)
-            states.append(
-                TrainState.create(apply_fn=apply, variables={"params": params}, tx=tx, ema=ema)
-            )
-        return tuple(states)
+        config = self.config
+        (discriminators, d_apply), (generators, g_apply) = _networks(config.width)
+        d_variables, g_variables = self.objective.init(
+            key,
+            generator=generators,
+            discriminator=discriminators,
+            batch={domain: jnp.zeros((1, 2)) for domain in "ab"},
+        )
+        options = {"images": config.batch_size, "traced": traced}
+        d_tx = config.d_optimizer.build(config.annealing, **options)
+        g_tx = config.g_optimizer.build(config.annealing, **options)
+        return (
+            TrainState.create(apply_fn=d_apply, variables=d_variables, tx=d_tx),
+            TrainState.create(apply_fn=g_apply, variables=g_variables, tx=g_tx, ema=True),
+        )
 
     def prepare(self, examples, key, axis_name):
         return examples
@@ -179,16 +193,16 @@ class Clouds:
 @functools.partial(jax.jit, static_argnames="domain")
 def translate(g: TrainState, x: Array, domain: str) -> Array:
     """Points of the other domain, by the moving average."""
-    return g.apply(g.ema_params, x, domain, train=False)[0]
+    return g.apply(g.ema_params, x, domain=domain, train=False)[0]
 
 
 @jax.jit
 def _measure(d, g, inputs, reference):
     def judge(x, _):
-        return d.apply(d.params, x, "b", train=True)[0]
+        return d.apply(d.params, x, domain="b", train=True)[0]
 
-    fake = g.apply(g.params, inputs, "b", train=True)[0]
-    averaged = g.apply(g.ema_params, inputs, "b", train=False)[0]
+    fake = g.apply(g.params, inputs, domain="b", train=True)[0]
+    averaged = g.apply(g.ema_params, inputs, domain="b", train=False)[0]
     return signals.compare(reference, fake, averaged, judge=judge, generator_loss=_LOSS.generator)
 
 
