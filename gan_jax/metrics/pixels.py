@@ -22,7 +22,9 @@ class Components:
     mean: Float[Array, " pixels"]
     basis: Float[Array, "pixels d"]
 
-    def __call__(self, images: Num[Array, "b h w c"]) -> Float[Array, "b d"]:
+    def __call__(
+        self, images: Num[Array, "b h w c"] | Num[np.ndarray, "b h w c"]
+    ) -> Float[Array, "b d"]:
         return (_shrunk(images).reshape(len(images), -1) - self.mean) @ self.basis
 
 
@@ -36,7 +38,9 @@ def principal_components(real: UInt8[np.ndarray, "n h w c"]) -> Components:
     return Components(jnp.asarray(mean, jnp.float32), basis)
 
 
-def _shrunk(images: Num[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
+def _shrunk(
+    images: Num[Array, "n h w c"] | Num[np.ndarray, "n h w c"],
+) -> Float[Array, "n h2 w2 c"]:
     """Images from 0 to 1, at most 16 pixels high."""
     x = images.astype(jnp.float32) / 255
     n, h, w, c = x.shape

@@ -38,9 +38,13 @@ class Hook:
     rests: bool = False
     """Whether `act` needs the states at rest, known to be finite."""
 
+    acts: bool = True
+    """Whether it does anything in this process. Its times count in any case: all processes have to
+    call the program alike."""
+
     def is_due(self, iteration: int, end: int) -> bool:
         """Whether its time comes after so many iterations, of `end` in all."""
-        if self.every is None:
+        if self.every is None or not self.acts:
             return False
         return iteration % self.every == 0 or (self.at_end and iteration == end)
 
@@ -100,7 +104,8 @@ class CheckHook(Hook):
     def __init__(self, session: Session, monitor: Monitor, log: Log | None, first: int):
         config = session.task.config
         self._balance, self._decides = config.balance, config.on_failure != "warn"
-        self.every = config.check_every if session.main or self._balance or self._decides else None
+        self.every = config.check_every
+        self.acts = session.main or self._balance or self._decides
         # What was measured decides about the next call.
         self.rests = self._balance
         self._monitor, self._log = monitor, log
@@ -127,6 +132,15 @@ class CheckHook(Hook):
             self.pace = pace(self._monitor.history)
         if failing and self._decides:
             raise FailedError(f"stopped at iteration {iteration:,}: {found}")
+
+
+class Elsewhere(Hook):
+    """What another process does every so many iterations."""
+
+    acts = False
+
+    def __init__(self, every: int):
+        self.every = every
 
 
 class LogHook(Hook):

@@ -23,6 +23,7 @@ from gan_jax.tasks.base import TRAINING, initial_states, shapes, stream_key
 from gan_jax.training.hooks import (
     CheckHook,
     CheckpointHook,
+    Elsewhere,
     Hook,
     LogHook,
     PreviewHook,
@@ -184,7 +185,9 @@ def _hooks(
     monitor = Monitor(task.checks(session.dataset), history=run.health(until=first), lines=lines)
     check = CheckHook(session, monitor, log, first)
     if log is None:
-        return check, ScoreHook(session, None, closing)
+        config = task.config
+        elsewhere = (Elsewhere(config.log_every), Elsewhere(config.sample_every))
+        return check, *elsewhere, ScoreHook(session, None, closing)
     scorekeeper = Scorekeeper(
         functools.partial(task.evaluator, session.dataset),
         lines=Lines(run.directory / "evaluations.jsonl", start=first),

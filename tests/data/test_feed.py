@@ -382,7 +382,8 @@ def test_mirroring_moves_columns_only():
     before = np.asarray(prepare({"real": real}, KEY)["real"])
     after = np.asarray(flipped(real))
     heads = mirrored(flipped(ramps(1, 32)))[..., None, None, None]
-    np.testing.assert_array_equal(after, np.where(heads, before[..., ::-1, :], before))
+    # One of the two was compiled: they may differ in the last place.
+    np.testing.assert_allclose(after, np.where(heads, before[..., ::-1, :], before), atol=1e-6)
 
 
 def test_mirroring_is_that_of_the_first_examples_of_a_larger_batch():

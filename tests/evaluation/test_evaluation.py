@@ -260,7 +260,7 @@ def test_a_metric_is_added_in_one_file(generator, digits, tmp_path, monkeypatch)
     assert found["darkness"] == ("darkness", -255.0, "pixels-pca64, train, 7", False)
     dataclasses.replace(DIGITS, evaluation=Evaluation(metrics=("brightness",))).validate()
     with pytest.raises(InputError, match="needs something to see"):
-        metric.check(("brightness",), of_run.setting(RING, load(RING.data).description))
+        metric.check(("brightness",), RING.build(load(RING.data).description).setting)
 
 
 def test_an_extractor_is_added_in_one_file(digits, tmp_path, monkeypatch):

@@ -18,7 +18,9 @@ def pixels(real: UInt8[np.ndarray, "n h w c"]) -> Extractor:
     """The principal components of these real images' pixels."""
     components = principal_components(real)
 
-    def apply(images: Num[Array, "b h w c"]) -> tuple[Float[Array, "b d"], None]:
+    def apply(
+        images: Num[Array, "b h w c"] | Num[np.ndarray, "b h w c"],
+    ) -> tuple[Float[Array, "b d"], None]:
         return components(images), None
 
     version = hashlib.sha256(real.tobytes()).hexdigest()[:16]
