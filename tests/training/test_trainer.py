@@ -250,7 +250,8 @@ def test_two_processes_give_what_one_gives(whole, tmp_path):
     states = Run.open(out).states()
     assert largest_difference(states, whole(IMAGES)[:2]) < 2e-3
     assert [e["iteration"] for e in logged(out)] == [4, 6, 8, 12]  # one writer
-    samples = [Run(d, IMAGES, Run.open(out).data).sample(20) for d in (out, whole(IMAGES)[2])]
+    task = Run.open(out).task
+    samples = [Run(d, task).sample(20) for d in (out, whole(IMAGES)[2])]
     np.testing.assert_allclose(*samples, atol=2e-3)
 
 
