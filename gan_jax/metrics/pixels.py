@@ -5,6 +5,7 @@ download.
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -38,10 +39,8 @@ def principal_components(real: UInt8[np.ndarray, "n h w c"]) -> Components:
     return Components(jnp.asarray(mean, jnp.float32), basis)
 
 
-def _shrunk(
-    images: Num[Array, "n h w c"] | Num[np.ndarray, "n h w c"],
-) -> Float[Array, "n h2 w2 c"]:
-    """Images from 0 to 1, at most 16 pixels high."""
+def _shrunk(images: Any) -> Any:
+    """Images [n, h, w, c] from 0 to 1, at most 16 pixels high: arrays of the kind they were."""
     x = images.astype(jnp.float32) / 255
     n, h, w, c = x.shape
     if h <= SIDE:
