@@ -101,7 +101,9 @@ def test_old_configurations_are_migrated_without_a_loss(name):
     }
 
 
-@pytest.fixture(params=RUNS)
+@pytest.fixture(
+    params=[pytest.param(r, marks=[] if r == "digits" else [pytest.mark.slow]) for r in RUNS]
+)
 def old_run(request, tmp_path) -> Path:
     """A run that the old code began and was interrupted in."""
     return Path(shutil.copytree(HERE / "runs" / request.param, tmp_path / request.param))
