@@ -13,7 +13,7 @@ from gan_jax.paths import cache_root
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_CPU_OPTIONS = {
+_CPU_OPTIONS: dict[str, Any] = {
     # Matrix products and sums by YNNPACK, but convolutions by Eigen, which takes half as long for
     # those of a GAN's gradients. (By oneDNN they would be faster still, but then XLA cannot write
     # the program to the cache.)
@@ -106,7 +106,8 @@ def keep_compiled(directory: Path | None = None) -> None:
     """
     if jax.default_backend() == "cpu" and jax.device_count() > 1:
         return
-    if jax.config.jax_compilation_cache_dir is None:
+    settings: Any = jax.config  # whose attributes are made when JAX starts
+    if settings.jax_compilation_cache_dir is None:
         directory = directory or cache_root() / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(directory))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
