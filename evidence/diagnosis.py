@@ -225,12 +225,13 @@ def _onset(record: dict[str, Any]) -> float:
 def judge(record: dict[str, Any]) -> Verdict:
     """Diagnoses a run check by check, as if it were going on."""
     checks = record["checks"]
-    states = [diagnose(checks[: i + 1]).state for i in range(len(checks))]
-    failures = [i for i, state in enumerate(states) if state not in GOOD]
-    said = failures[0] if failures else len(checks) - 1
-    delay = (said + 1) / len(checks) - _onset(record)
+    for said in range(1, len(checks) + 1):
+        state = diagnose(checks[:said]).state
+        if state not in GOOD:
+            break
+    delay = said / len(checks) - _onset(record)
     return Verdict(
-        record["state"], record["game"], record["number"] >= UNSEEN, states[said], round(delay, 6)
+        record["state"], record["game"], record["number"] >= UNSEEN, state, round(delay, 6)
     )
 
 

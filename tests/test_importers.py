@@ -15,10 +15,10 @@ STEPS = """
 import gan_jax, jax, optax
 from gan_jax import losses, networks, regularizers
 
-batch = {"real": jax.numpy.zeros((4, 8, 8, 1))}
+batch = {"real": jax.numpy.zeros((4, 2))}
 objective = gan_jax.Adversarial(loss=losses.non_saturating, regularizers=(regularizers.R1(gamma=1.0),), latent_dim=64)
 d, g = gan_jax.create_train_states(
-    jax.random.key(0), generator=networks.dcgan.Generator(resolution=8, channels=1, width=2), discriminator=networks.dcgan.Discriminator(resolution=8, width=2),
+    jax.random.key(0), generator=networks.mlp.Generator(width=4), discriminator=networks.mlp.Discriminator(width=4),
     objective=objective, batch=batch, d_tx=optax.adam(2e-4, b1=0.5), g_tx=optax.adam(2e-4, b1=0.5))
 d, d_metrics = gan_jax.d_step(d, g, batch, jax.random.key(1), objective=objective)
 g, g_metrics = gan_jax.g_step(g, d, batch, jax.random.key(1), objective=objective)

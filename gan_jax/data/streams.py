@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gan_jax.data.order import Order
-from gan_jax.data.sources.base import Examples, Source
+from gan_jax.data.sources.base import Examples, Source, gather
 from gan_jax.errors import InputError
 
 
@@ -31,11 +31,8 @@ class Stream:
 
     def read(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """These examples, decoded now."""
-        examples = [self.source.read(int(i)) for i in indices]
-        batch = {self.name: np.stack([x for x, _ in examples])}
-        if self.label is not None:
-            batch[self.label] = np.array([y for _, y in examples], np.int32)
-        return batch
+        examples, labels = gather(self.source, indices)
+        return {self.name: examples} | ({} if self.label is None else {self.label: labels})
 
     def whole(self) -> dict[str, np.ndarray] | None:
         """All examples, if they are in memory."""

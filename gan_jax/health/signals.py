@@ -18,12 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import struct
+from jax.tree_util import Partial
 from jaxtyping import Array, Float, Key, Shaped
 
 from gan_jax import sampling
 from gan_jax.losses import Loss
 from gan_jax.metrics.frechet import Gaussian, fit, frechet_distance
-from gan_jax.metrics.pixels import principal_components
+from gan_jax.metrics.pixels import Components, principal_components
 from gan_jax.state import TrainState
 
 EXAMPLES = 512  # of each kind
@@ -57,7 +58,7 @@ class Reference(struct.PyTreeNode):
     """Median distance from a real example to the nearest of EXAMPLES others, in features."""
     spread: Float[Array, ""]
     """Root mean square distance of real examples from their mean, as the networks see them."""
-    features: Callable[[Array], Array] = struct.field(pytree_node=False)
+    features: Callable[[Array], Array]
     """From examples as the networks see them to features [n, d]."""
 
 
@@ -87,11 +88,18 @@ class Measured(NamedTuple):
 
 def features_of(real: np.ndarray) -> Callable[[Array], Array]:
     """From examples as the networks see them to features: points as they are, images by their
-    principal components in these real ones, uint8 [n, h, w, c]."""
+    principal components in these real ones, uint8 [n, h, w, c]. It is a pytree."""
     if real.ndim == 2:
-        return lambda x: x
-    components = principal_components(real[:SAMPLE])
-    return lambda x: components((x + 1) * 127.5)
+        return Partial(_as_they_are)
+    return Partial(_components, principal_components(real[:SAMPLE]))
+
+
+def _as_they_are(x: Any) -> Any:
+    return x
+
+
+def _components(components: Components, x: Any) -> Array:
+    return components((x + 1) * 127.5)
 
 
 def make_reference(
@@ -133,7 +141,7 @@ def make_reference(
         reaches=jnp.asarray(reaches, jnp.float32),
         neighbor=jnp.median(_nearest_distances(jnp.asarray(first, jnp.float32))),
         spread=jnp.sqrt(jnp.asarray(flat.var(axis=0).sum(), jnp.float32)),
-        features=features,
+        features=features if isinstance(features, Partial) else Partial(features),
     )
     return reference, Target(gaussian, floor)
 

@@ -4,20 +4,19 @@ They know of shapes and colors, and nothing of what is shown; they need neither 
 download.
 """
 
-import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import struct
 from jaxtyping import Array, Float, Num, UInt8
 
 SIDE = 16  # pixels
 COMPONENTS = 64
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Components:
+class Components(struct.PyTreeNode):
     """Maps images, uint8 or floats from 0 to 255, to their first principal components."""
 
     mean: Float[Array, " pixels"]

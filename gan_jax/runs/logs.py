@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import UInt8
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from tensorboardX import SummaryWriter
 
 
 class Lines:
@@ -35,6 +34,8 @@ class Log:
     """
 
     def __init__(self, directory: Path, *, start: int, iterations: int):
+        from tensorboardX import SummaryWriter  # slow where it finds PyTorch, which it imports
+
         self._console = Console()
         self._lines = Lines(directory / "metrics.jsonl", start=start)
         self._events = SummaryWriter(str(directory), purge_step=start + 1)

@@ -73,11 +73,22 @@ def program_of(
 
 def replicate(tree: PyTree) -> PyTree:
     """Host arrays on every device, as the program takes and returns them."""
-    place = jax.pmap(lambda _, x: x, axis_name=AXIS, in_axes=(0, None), out_axes=None)
-    return place(np.zeros(jax.local_device_count()), tree)
+    return _placement()(np.zeros(jax.local_device_count()), tree)
 
 
 def axis_indices() -> np.ndarray:
     """Where the devices of this process stand on the axis over all of them."""
-    index = jax.pmap(lambda _: lax.axis_index(AXIS), axis_name=AXIS)
-    return np.asarray(index(np.zeros(jax.local_device_count())))
+    return np.asarray(_index()(np.zeros(jax.local_device_count())))
+
+
+# What is compiled for one run of a process serves all of them.
+
+
+@functools.cache
+def _placement() -> Any:
+    return jax.pmap(lambda _, x: x, axis_name=AXIS, in_axes=(0, None), out_axes=None)
+
+
+@functools.cache
+def _index() -> Any:
+    return jax.pmap(lambda _: lax.axis_index(AXIS), axis_name=AXIS)

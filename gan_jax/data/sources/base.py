@@ -131,13 +131,21 @@ def read_all(source: Lazy) -> Examples:
     return Examples(description, cached["real"], cached.get("label"), source.skipped)
 
 
+def gather(
+    source: Source, indices: Int[np.ndarray, " n"]
+) -> tuple[np.ndarray, Int[np.ndarray, " n"] | None]:
+    """The examples at these indices, and their labels, if it has any."""
+    if isinstance(source, Examples):
+        return source.real[indices], None if source.label is None else source.label[indices]
+    read = [source.read(int(i)) for i in indices]
+    labels = [label for _, label in read]
+    return np.stack([x for x, _ in read]), None if labels[0] is None else np.array(labels, np.int32)
+
+
 def read_some(source: Source, most: int) -> tuple[np.ndarray, Int[np.ndarray, " n"] | None]:
     """Up to `most` examples from all over a source, in random order, and their labels, if it has
     any. They are the same ones every time."""
-    chosen = np.random.default_rng(0).permutation(source.description.examples)[:most]
-    read = [source.read(int(i)) for i in chosen]
-    labels = [label for _, label in read]
-    return np.stack([x for x, _ in read]), None if labels[0] is None else np.array(labels, np.int32)
+    return gather(source, np.random.default_rng(0).permutation(source.description.examples)[:most])
 
 
 def without_bad_images(source: Lazy) -> Lazy:

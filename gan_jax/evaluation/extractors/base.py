@@ -5,7 +5,6 @@ printed with it.
 """
 
 import dataclasses
-import functools
 import hashlib
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -13,6 +12,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jaxtyping import Array, Float, Num, PyTree
 
 Logits = Literal["none", "classes", "other"]
@@ -46,28 +46,28 @@ class Extractor:
     """Tells extractors of one name apart: what was computed with one is kept for it alone."""
     logits: Logits = "none"
 
-    @functools.cached_property
-    def _jitted(self):
-        # Weights in a Partial are arguments of the compiled function, not constants in it.
-        apply = self.apply
-        if not isinstance(apply, jax.tree_util.Partial):
-            apply = jax.tree_util.Partial(apply)
-        return functools.partial(jax.jit(lambda apply, x: apply(x)), apply)
-
     def __call__(self, examples: Num[np.ndarray | Array, "n ..."]) -> Outputs:
         """Features of any number of examples."""
+        # Weights in a Partial are arguments of the compiled function, not constants in it.
+        apply = self.apply if isinstance(self.apply, Partial) else Partial(self.apply)
         n = len(examples)
         batch_size = min(self.batch_size, n)
         parts = []
         for start in range(0, n, batch_size):
             batch = np.asarray(examples[start : start + batch_size])
             short = batch_size - len(batch)  # one shape, one compilation
-            parts.append(self._jitted(np.pad(batch, ((0, short), *[(0, 0)] * (batch.ndim - 1)))))
+            padded = np.pad(batch, ((0, short), *[(0, 0)] * (batch.ndim - 1)))
+            parts.append(_apply(apply, padded))
         features, logits = zip(*parts, strict=True)
         whole = np.concatenate([np.asarray(part) for part in features])[:n]
         if logits[0] is None:
             return Outputs(whole, None)
         return Outputs(whole, np.concatenate([np.asarray(part) for part in logits])[:n])
+
+
+@jax.jit
+def _apply(apply: Partial, x: Array) -> tuple[Array, Array | None]:
+    return apply(x)
 
 
 def digest(weights: PyTree) -> str:
@@ -80,7 +80,11 @@ def digest(weights: PyTree) -> str:
 
 def points() -> Extractor:
     """Points are their own features."""
-    return Extractor("points", lambda x: (x.astype(jnp.float32), None))
+    return Extractor("points", _points)
+
+
+def _points(x: Array) -> tuple[Array, None]:
+    return x.astype(jnp.float32), None
 
 
 def by_channel(classifier: Extractor) -> Extractor:

@@ -19,6 +19,7 @@ from gan_jax.compilation import CompiledFast
 from gan_jax.data import Description, Source, cache
 from gan_jax.data.held_out import hold_out
 from gan_jax.data.order import Order
+from gan_jax.data.sources import gather
 from gan_jax.data.sources.stacked_mnist import red_digits
 from gan_jax.errors import InputError
 from gan_jax.evaluation.extractors.base import Extractor, by_channel, digest
@@ -134,8 +135,9 @@ def tested(source: Source) -> int:
 
 
 def _whole(source: Source) -> tuple[Images, Labels]:
-    read = [source.read(i) for i in range(source.description.examples)]
-    return np.stack([x for x, _ in read]), np.array([label for _, label in read], np.int32)
+    examples, labels = gather(source, np.arange(source.description.examples))
+    assert labels is not None  # or it would not have been asked for
+    return examples, labels
 
 
 def stored(fingerprint: str) -> tuple[Trained, float] | None:

@@ -3,12 +3,14 @@
 import hashlib
 
 import numpy as np
+from jax.tree_util import Partial
 from jaxtyping import Array, Float, Num, UInt8
 
 from gan_jax.data.sources import read_some
 from gan_jax.evaluation.extractors.base import Extractor
 from gan_jax.evaluation.extractors.kinds import Kind, Request
 from gan_jax.metrics import principal_components
+from gan_jax.metrics.pixels import Components
 
 BASIS = 2048
 """Real images whose principal components are features."""
@@ -17,14 +19,15 @@ BASIS = 2048
 def pixels(real: UInt8[np.ndarray, "n h w c"]) -> Extractor:
     """The principal components of these real images' pixels."""
     components = principal_components(real)
-
-    def apply(
-        images: Num[Array, "b h w c"] | Num[np.ndarray, "b h w c"],
-    ) -> tuple[Float[Array, "b d"], None]:
-        return components(images), None
-
     version = hashlib.sha256(real.tobytes()).hexdigest()[:16]
-    return Extractor(f"pixels-pca{components.basis.shape[1]}", apply, version=version)
+    name = f"pixels-pca{components.basis.shape[1]}"
+    return Extractor(name, Partial(_apply, components), version=version)
+
+
+def _apply(
+    components: Components, images: Num[Array, "b h w c"] | Num[np.ndarray, "b h w c"]
+) -> tuple[Float[Array, "b d"], None]:
+    return components(images), None
 
 
 def _make(request: Request) -> Extractor:

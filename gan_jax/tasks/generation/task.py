@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, Key, UInt8
 from gan_jax import figures, losses, networks, sampling
 from gan_jax.config import Evaluation
 from gan_jax.data import Description, Source, gaussians, prepare
-from gan_jax.data.sources import read_some
+from gan_jax.data.sources import gather, read_some
 from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluator import Evaluator
 from gan_jax.evaluation.extractors.kinds import find, logits_of, make_extractor
@@ -237,8 +237,7 @@ class Generation:
         """A sheet of images, or points over real ones."""
         if self.is_images:
             return figures.sheet(preview, self.sheet[1])
-        source = dataset.streams[0].source
-        real = np.stack([source.read(i)[0] for i in range(min(2500, self.data.examples))])
+        real, _ = gather(dataset.streams[0].source, np.arange(min(2500, self.data.examples)))
         return figures.scatter(preview, real)
 
     # How good it is.
