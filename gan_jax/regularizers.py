@@ -62,8 +62,8 @@ class Penalty(struct.PyTreeNode):
     """Whether it is made from an augmentation, which then is not the objective's."""
 
     def initial(self) -> PyTree:
-        """What it remembers before the first update, if it `remembers`."""
-        raise NotImplementedError(f"{type(self).__name__} remembers nothing")
+        """What it remembers before the first update; None if it remembers nothing."""
+        return None
 
     @classmethod
     def configured(cls, weight: Scheduled, augmentation: Callable[..., Array] | None = None) -> Any:

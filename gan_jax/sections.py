@@ -13,9 +13,6 @@ A kind is found by its file being in the family's package.
 """
 
 import dataclasses
-import functools
-import importlib
-import pkgutil
 from collections.abc import Collection, Iterator, Mapping
 from typing import (
     Any,
@@ -29,6 +26,7 @@ from typing import (
     get_type_hints,
 )
 
+from gan_jax.discovery import modules
 from gan_jax.errors import InputError
 
 T = TypeVar("T")
@@ -77,7 +75,7 @@ class Kind(Section):
     @classmethod
     def kinds(cls) -> dict[str, type[Any]]:
         """The kinds of this family, by name."""
-        import_all(cls._package)
+        modules(cls._package)  # in which they are declared
         return dict(sorted(cls._declared.items()))
 
     @classmethod
@@ -90,13 +88,6 @@ class Kind(Section):
         kinds = cls.kinds()
         check_known(f"{where}.{cls.selector}" if where else cls.selector, name, kinds)
         return kinds[name]
-
-
-@functools.cache
-def import_all(package: str) -> None:
-    """Imports every module of a package, so that what they declare is known."""
-    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
-        importlib.import_module(f"{package}.{module.name}")
 
 
 class Numbers(Mapping[str, float]):

@@ -27,7 +27,7 @@ assert g.ema_params is not None and d.ema_params is None
 
 CORE = (
     "losses", "regularizers", "schedules", "ema", "transforms", "critic", "paths", "state", "steps",
-    "parallel", "sampling", "compilation", "sections", "errors", "objectives", "networks",
+    "parallel", "sampling", "compilation", "sections", "discovery", "errors", "objectives", "networks",
     "augment",
 )  # fmt: skip
 """Modules and packages; of a package, all its modules."""

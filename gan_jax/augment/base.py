@@ -1,5 +1,6 @@
 """What augmentations have in common."""
 
+import abc
 import math
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
@@ -31,13 +32,14 @@ class Augmentation(Protocol):
     ) -> Float[Array, "b ..."]: ...
 
 
-class Controllable(struct.PyTreeNode):
+class Controllable(struct.PyTreeNode, abc.ABC):
     """An augmentation whose field `probability` can be set anew while a network trains."""
 
+    @abc.abstractmethod
     def __call__(
         self, x: Float[Array, "b ..."], key: Key[Array, ""], axis_name: str | None = None
     ) -> Float[Array, "b ..."]:
-        raise NotImplementedError
+        """See `Augmentation`."""
 
     def with_probability(self, probability: Probability) -> "Controllable":
         """The same augmentation, of other probability."""

@@ -1,5 +1,6 @@
 """Augmentations as sections of a configuration."""
 
+import abc
 import dataclasses
 from collections.abc import Callable
 from typing import ClassVar
@@ -62,7 +63,7 @@ class NoAugmentation(AugmentationSection, kind="none"):
 
 
 @dataclasses.dataclass(frozen=True)
-class Transforming(AugmentationSection):
+class Transforming(AugmentationSection, abc.ABC):
     """Transformations, each of which happens to an image with some probability."""
 
     transforms = True
@@ -94,6 +95,6 @@ class Transforming(AugmentationSection):
     ) -> tuple[Augmentation, ...]:
         return (self.transformation(probability(self.probability)),)
 
+    @abc.abstractmethod
     def transformation(self, probability: Scheduled) -> Augmentation:
         """The transformations that are chosen, with this probability."""
-        raise TypeError(f"{type(self).__name__} says nothing of how it is built")

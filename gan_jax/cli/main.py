@@ -1,7 +1,5 @@
 """`gan-jax`: training, and what to do with a trained GAN."""
 
-import importlib
-import pkgutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +7,10 @@ from typing import Annotated
 
 import tyro
 
-from gan_jax.cli import commands
 from gan_jax.cli.flags import FLAGS
 from gan_jax.cli.launch import Launch, errors_in_one_line, launch
 from gan_jax.config import Config, from_json
+from gan_jax.discovery import modules
 from gan_jax.errors import InputError
 from gan_jax.runs import Run
 from gan_jax.runs.run import exists
@@ -54,9 +52,9 @@ def _configuration(path: Path) -> Config:
 def _app() -> tyro.extras.SubcommandApp:
     app = tyro.extras.SubcommandApp()
     app.command(train)
-    for module in pkgutil.iter_modules(commands.__path__):
-        found = importlib.import_module(f"{commands.__name__}.{module.name}")
-        app.command(found.COMMAND, name=module.name, help=getattr(found, "HELP", None))
+    for module in modules("gan_jax.cli.commands"):
+        name = module.__name__.rpartition(".")[2]
+        app.command(module.COMMAND, name=name, help=getattr(module, "HELP", None))
     return app
 
 

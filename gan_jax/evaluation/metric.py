@@ -11,9 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from gan_jax.discovery import discover
 from gan_jax.errors import InputError
-from gan_jax.evaluation import scores
-from gan_jax.evaluation.discovery import discover
 from gan_jax.evaluation.extractors.base import Extractor, Logits
 from gan_jax.evaluation.real import RealExamples
 from gan_jax.evaluation.subject import Labels, Subject
@@ -102,7 +101,7 @@ class Metric:
 
 def metrics() -> dict[str, Metric]:
     """All there are, by name."""
-    return discover(scores, Metric)
+    return discover("gan_jax.evaluation.scores", Metric)
 
 
 def check(chosen: Sequence[str], setting: Setting) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ A kind is declared in the file of its networks, by a subclass of each of the two
 Its fields are its settings: others cannot be set for it.
 """
 
+import abc
 import dataclasses
 from typing import Any, ClassVar, Literal
 
@@ -39,7 +40,7 @@ class Form:
 
 
 @dataclasses.dataclass(frozen=True)
-class NetworkSection(Kind):
+class NetworkSection(Kind, abc.ABC):
     """What the sections of all networks have in common."""
 
     points: ClassVar[bool] = False
@@ -50,9 +51,9 @@ class NetworkSection(Kind):
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What it computes in: float32 or bfloat16. Parameters are always float32."""
 
+    @abc.abstractmethod
     def build(self, form: Form) -> nn.Module:
         """The network for examples of this form."""
-        raise TypeError(f"{type(self).__name__} says nothing of how it is built")
 
     def check(self, form: Form, where: str) -> None:
         """

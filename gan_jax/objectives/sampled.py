@@ -1,5 +1,6 @@
 """What objectives that sample have in common, and how one is wrapped in another."""
 
+import abc
 from typing import Any
 
 from flax import struct
@@ -12,12 +13,13 @@ from gan_jax.objectives.protocols import Aux, Batch, Scalar
 from gan_jax.state import OBJECTIVE, TrainState, remember
 
 
-class Sampled(struct.PyTreeNode):
+class Sampled(struct.PyTreeNode, abc.ABC):
     """An objective whose losses are about examples that the generator makes of noise.
 
     A subclass says how these are generated, and what each player's loss is where they are given.
     """
 
+    @abc.abstractmethod
     def generate(
         self,
         g_params: PyTree,
@@ -29,8 +31,8 @@ class Sampled(struct.PyTreeNode):
     ) -> tuple[Array, dict[str, PyTree]]:
         """As many generated examples as the batch has real ones, and the generator's collections
         after that. Its network takes the `options`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def d_loss_given_fake(
         self,
         d_params: PyTree,
@@ -41,8 +43,8 @@ class Sampled(struct.PyTreeNode):
         axis_name: str | None = None,
     ) -> tuple[Scalar, Aux]:
         """The discriminator's loss where the generated examples are `fake`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def g_loss_given_fake(
         self,
         g_params: PyTree,
@@ -55,7 +57,6 @@ class Sampled(struct.PyTreeNode):
     ) -> tuple[Scalar, Aux]:
         """The generator's loss where it has made `fake`. Of collections, what is given is no more
         than what the objective remembers."""
-        raise NotImplementedError
 
     def d_loss(
         self,

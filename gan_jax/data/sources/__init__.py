@@ -1,10 +1,7 @@
 """Sources of real examples, one kind a module.
 
-A new kind is a new module here with a list `KINDS`; nothing else names it.
+A new kind is a new module here that defines a `Kind`; nothing else names it.
 """
-
-import importlib
-import pkgutil
 
 from gan_jax.data.sources.base import (
     Description,
@@ -17,18 +14,10 @@ from gan_jax.data.sources.base import (
     read_some,
 )
 from gan_jax.data.sources.kinds import Kind, Request
+from gan_jax.discovery import discover
 from gan_jax.errors import InputError
 
-
-def _declared() -> dict[str, Kind]:
-    names = [f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__)]
-    modules = [importlib.import_module(name) for name in names]
-    kinds = [kind for module in modules for kind in getattr(module, "KINDS", ())]
-    kinds.sort(key=lambda kind: kind.argument is not None)
-    return {kind.name: kind for kind in kinds}
-
-
-KINDS = _declared()
+KINDS = discover(__name__, Kind)
 """All kinds of source, by name."""
 USAGES = tuple(kind.usage for kind in KINDS.values())
 """How each is named."""

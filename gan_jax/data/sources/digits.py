@@ -17,4 +17,4 @@ def load(request: Request) -> Examples:
     return in_memory(request, images, digits.target, 10)
 
 
-KINDS = (Kind("digits", "1,797 handwritten digits of 8×8 pixels, from scikit-learn", load),)
+DIGITS = Kind("digits", "1,797 handwritten digits of 8×8 pixels, from scikit-learn", load)

@@ -67,4 +67,4 @@ def _common_channels(files: list[Path], skip_bad_images: bool) -> int:
     return next(iter(found))
 
 
-KINDS = (Kind("folder", "PNG and JPEG files; subfolders are classes", load, argument="PATH"),)
+FOLDER = Kind("folder", "PNG and JPEG files; subfolders are classes", load, argument="PATH")

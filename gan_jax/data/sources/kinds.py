@@ -41,7 +41,7 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """A kind of source. Each module of `gan_jax.data.sources` lists those that it has in `KINDS`.
+    """A kind of source, at the top level of a module of `gan_jax.data.sources`.
 
     What `load` is given, it may refuse by an `InputError`. It does not see to the choice of classes
     and the limit, nor to labels that are missing altogether.
@@ -57,6 +57,11 @@ class Kind:
     has_splits: bool = False
     is_drawn: bool = False
     """Whether its examples are drawn by the run's seed."""
+
+    @property
+    def place(self) -> int:
+        """Where it comes in a list of them: those that need nothing come first."""
+        return int(self.argument is not None)
 
     @property
     def usage(self) -> str:

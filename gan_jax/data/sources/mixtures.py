@@ -22,12 +22,11 @@ def _load(name: str, request: Request) -> Examples:
     return in_memory(request, np.asarray(points), np.asarray(mode), len(centers), fingerprint)
 
 
-KINDS = tuple(
-    Kind(
-        name,
-        f"{POINTS:,} points around {len(mixture.centers)} centers in the plane",
-        functools.partial(_load, name),
-        is_drawn=True,
-    )
-    for name, mixture in gaussians.MIXTURES.items()
-)
+def _kind(name: str) -> Kind:
+    centers = len(gaussians.MIXTURES[name].centers)
+    help = f"{POINTS:,} points around {centers} centers in the plane"
+    return Kind(name, help, functools.partial(_load, name), is_drawn=True)
+
+
+RING = _kind("ring")
+GRID = _kind("grid")

@@ -42,8 +42,6 @@ def load(request: Request) -> Examples:
     return in_memory(request, real, label, None if label is None else int(label.max()) + 1)
 
 
-KINDS = (
-    Kind(
-        "npz", "an array `images` or `points`, and `labels` if there are any", load, argument="PATH"
-    ),
+NPZ = Kind(
+    "npz", "an array `images` or `points`, and `labels` if there are any", load, argument="PATH"
 )

@@ -44,11 +44,9 @@ def red_digits(stacks: Examples) -> Examples:
     return Examples(description, stacks.real[..., :1], stacks.label // 100)
 
 
-KINDS = (
-    Kind(
-        "stacked_mnist",
-        f"{STACKS:,} images of three MNIST digits each, as red, green and blue",
-        load,
-        has_splits=True,
-    ),
+STACKED_MNIST = Kind(
+    "stacked_mnist",
+    f"{STACKS:,} images of three MNIST digits each, as red, green and blue",
+    load,
+    has_splits=True,
 )

@@ -56,12 +56,10 @@ def _says_nothing_of_opencv(record: logging.LogRecord) -> bool:
     return "OpenCV" not in record.getMessage()
 
 
-KINDS = (
-    Kind(
-        "tfds",
-        "a split of a dataset that tensorflow-datasets has prepared",
-        load,
-        argument="NAME",
-        has_splits=True,
-    ),
+TFDS = Kind(
+    "tfds",
+    "a split of a dataset that tensorflow-datasets has prepared",
+    load,
+    argument="NAME",
+    has_splits=True,
 )

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gan_jax.data import Description, Source
+from gan_jax.discovery import discover
 from gan_jax.errors import InputError
-from gan_jax.evaluation import extractors
-from gan_jax.evaluation.discovery import discover
 from gan_jax.evaluation.extractors.base import Extractor, Logits, points
 
 
@@ -45,7 +44,7 @@ class Kind:
 
 def kinds() -> dict[str, Kind]:
     """All there are, by name."""
-    return discover(extractors, Kind)
+    return discover("gan_jax.evaluation.extractors", Kind)
 
 
 def find(name: str) -> Kind:
