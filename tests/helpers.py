@@ -1,4 +1,4 @@
-"""Small games that several tests play."""
+"""Small GANs that several tests train."""
 
 import functools
 from pathlib import Path
@@ -18,8 +18,8 @@ EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 LATENT_DIM = 4
 
 
-def pictures(n: int = 8, *, labels: bool = False, seed: int = 0) -> dict[str, jax.Array]:
-    """Random pictures of 16×16 pixels."""
+def images(n: int = 8, *, labels: bool = False, seed: int = 0) -> dict[str, jax.Array]:
+    """Random images of 16×16 pixels."""
     real = jax.random.uniform(jax.random.key(seed), (n, 16, 16, 1), minval=-1)
     return {"real": real} | ({"label": jnp.arange(n) % 3} if labels else {})
 
@@ -28,13 +28,13 @@ def points(n: int = 8, seed: int = 0) -> dict[str, jax.Array]:
     return {"real": jax.random.normal(jax.random.key(seed), (n, 2))}
 
 
-def objective(**fields) -> gan_jax.Adversarial:
+def make_objective(**fields) -> gan_jax.Adversarial:
     defaults = {"loss": losses.non_saturating, "latent_dim": LATENT_DIM}
     return gan_jax.Adversarial(**defaults | fields)
 
 
 def dcgans(objective, **options):
-    """Both players of a small convolutional game: `(d, g)`."""
+    """Both networks of a small convolutional GAN: `(d, g)`."""
     return _dcgans(objective.ema is not None, **options)
 
 
@@ -45,13 +45,13 @@ def _dcgans(ema, *, g_norm="batch", d_norm="none", labels=False, width=2, seed=0
         ema,
         networks.dcgan.Generator(channels=1, norm=g_norm, **options),
         networks.dcgan.Discriminator(norm=d_norm, **options),
-        pictures(labels=labels),
+        images(labels=labels),
         seed,
     )
 
 
 def mlps(objective, **options):
-    """Both players of a small game on points: `(d, g)`."""
+    """Both networks of a small GAN on points: `(d, g)`."""
     return _mlps(objective.ema is not None, **options)
 
 
@@ -62,12 +62,12 @@ def _mlps(ema, *, width=8, seed=0):
 
 
 def _states(ema, generator, discriminator, batch, seed):
-    game = objective() if ema else objective(ema=None)
+    objective = make_objective() if ema else make_objective(ema=None)
     create = functools.partial(
         gan_jax.create_train_states,
         generator=generator,
         discriminator=discriminator,
-        objective=game,
+        objective=objective,
         batch=batch,
         d_tx=optax.adam(1e-3, b1=0.5),
         g_tx=optax.adam(5e-4, b1=0.5),

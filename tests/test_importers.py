@@ -27,8 +27,8 @@ assert g.ema_params is not None and d.ema_params is None
 
 CORE = (
     "losses", "regularizers", "schedules", "ema", "transforms", "critic", "paths", "state", "steps",
-    "parallel", "sampling", "compilation", "sections", "discovery", "errors", "objectives", "networks",
-    "augment",
+    "parallel", "sampling", "compilation", "sections", "discovery", "errors", "objectives",
+    "networks", "augment",
 )  # fmt: skip
 """Modules and packages; of a package, all its modules."""
 

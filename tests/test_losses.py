@@ -19,11 +19,11 @@ NAMES = (
     "relativistic_pairing",
     "relativistic_average",
 )
-PLAYERS = ("discriminator", "generator")
+NETWORKS = ("discriminator", "generator")
 LEVEL_FREE = ("wasserstein", "relativistic_pairing", "relativistic_average")
 
 every_loss = pytest.mark.parametrize("name", NAMES)
-every_player = pytest.mark.parametrize("player", PLAYERS)
+every_network = pytest.mark.parametrize("network", NETWORKS)
 
 
 def soft(t):
@@ -104,63 +104,65 @@ def logits(n=16):
     return real + 0.3, fake - 0.4
 
 
-def loss(name, player, real, fake, **options):
-    return getattr(LOSSES[name], player)(jnp.asarray(real), jnp.asarray(fake), **options)
+def loss(name, network, real, fake, **options):
+    return getattr(LOSSES[name], network)(jnp.asarray(real), jnp.asarray(fake), **options)
 
 
 @pytest.mark.parametrize(
-    ("name", "player", "pair", "expected"), BY_HAND, ids=[f"{c[0]}-{c[1]}" for c in BY_HAND]
+    ("name", "network", "pair", "expected"), BY_HAND, ids=[f"{c[0]}-{c[1]}" for c in BY_HAND]
 )
-def test_known_answer(name, player, pair, expected):
+def test_known_answer(name, network, pair, expected):
     real, fake = np.float32(pair[0]), np.float32(pair[1])
-    np.testing.assert_allclose(loss(name, player, real, fake), expected, rtol=1e-6)
+    np.testing.assert_allclose(loss(name, network, real, fake), expected, rtol=1e-6)
 
 
-@every_player
+@every_network
 @every_loss
-def test_agrees_with_numpy_also_under_jit(name, player):
+def test_agrees_with_numpy_also_under_jit(name, network):
     real, fake = logits()
-    expected = REFERENCE[name, player](np.float64(real), np.float64(fake))
-    eager = loss(name, player, real, fake)
-    jitted = jax.jit(getattr(LOSSES[name], player))(real, fake)
+    expected = REFERENCE[name, network](np.float64(real), np.float64(fake))
+    eager = loss(name, network, real, fake)
+    jitted = jax.jit(getattr(LOSSES[name], network))(real, fake)
     assert eager.shape == ()
     np.testing.assert_allclose([eager, jitted], expected, rtol=1e-5)
 
 
-@every_player
+@every_network
 @every_loss
-def test_gradient_is_the_finite_difference(name, player):
+def test_gradient_is_the_finite_difference(name, network):
     """Of the float64 reference, logit by logit; none lies on a kink of the hinge."""
     real, fake = logits(6)
     assert min(np.abs(1 - real).min(), np.abs(1 + fake).min()) > 1e-3
-    function, eps = REFERENCE[name, player], 1e-5
+    function, eps = REFERENCE[name, network], 1e-5
     both = np.concatenate([real, fake]).astype(np.float64)
     steps = eps * np.eye(12)
     expected = [
         (function(*np.split(both + e, 2)) - function(*np.split(both - e, 2))) / (2 * eps)
         for e in steps
     ]
-    gradients = jax.grad(getattr(LOSSES[name], player), argnums=(0, 1))(real, fake)
+    gradients = jax.grad(getattr(LOSSES[name], network), argnums=(0, 1))(real, fake)
     np.testing.assert_allclose(np.concatenate(gradients), expected, rtol=1e-4, atol=1e-6)
 
 
-@every_player
+@every_network
 @every_loss
-def test_finite_at_extreme_logits(name, player):
+def test_finite_at_extreme_logits(name, network):
     real, fake = jnp.array([1e4, -1e4]), jnp.array([-1e4, 1e4])
-    value, gradients = jax.value_and_grad(getattr(LOSSES[name], player), argnums=(0, 1))(real, fake)
+    value, gradients = jax.value_and_grad(getattr(LOSSES[name], network), argnums=(0, 1))(
+        real, fake
+    )
     assert np.isfinite(value)
     assert np.isfinite(gradients).all()
 
 
-@every_player
+@every_network
 @every_loss
-def test_bfloat16_logits_are_computed_in_float32(name, player):
+def test_bfloat16_logits_are_computed_in_float32(name, network):
     """Differences included: 1 − 2⁻⁹ does not fit the 8 bits of a bfloat16."""
     real, fake = jnp.array([1.0, 3.0], jnp.bfloat16), jnp.array([2.0**-9, 2.0**-7], jnp.bfloat16)
-    value = loss(name, player, real, fake)
+    value = loss(name, network, real, fake)
     assert value.dtype == jnp.float32
-    expected = REFERENCE[name, player](np.float64(real), np.float64(fake))
+    expected = REFERENCE[name, network](np.float64(real), np.float64(fake))
     np.testing.assert_allclose(value, expected, rtol=1e-6)
 
 

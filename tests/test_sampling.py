@@ -63,9 +63,9 @@ def test_collections_are_used_and_left_alone():
 
 
 def test_grid_by_known_pixels():
-    pictures = jnp.array([[[1, 2], [3, 4]], [[5, 6], [7, 8]], [[9, 10], [11, 12]]])
-    pictures = -pictures[..., None] / 16  # none is white
-    sheet = sampling.grid(pictures, columns=2, gap=1)
+    images = jnp.array([[[1, 2], [3, 4]], [[5, 6], [7, 8]], [[9, 10], [11, 12]]])
+    images = -images[..., None] / 16  # none is white
+    sheet = sampling.grid(images, columns=2, gap=1)
     w = -16  # white, in the same units
     expected = [
         [w, w, w, w, w, w, w],
@@ -86,7 +86,7 @@ def test_grid_by_known_pixels():
 def test_grid_shapes(n, columns, gap, shape):
     sheet = np.asarray(sampling.grid(jnp.zeros((n, 2, 3, 3)), columns, gap))
     assert sheet.shape == shape
-    assert (sheet == 0).sum() == n * 2 * 3 * 3  # every pixel of every picture, and white elsewhere
+    assert (sheet == 0).sum() == n * 2 * 3 * 3  # every pixel of every image, and white elsewhere
     assert set(np.unique(sheet)) <= {0.0, 1.0}
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import LATENT_DIM, mlps, objective, points
+from helpers import LATENT_DIM, make_objective, mlps, points
 
 import gan_jax
 from gan_jax import schedules
@@ -43,30 +43,30 @@ def test_ends_are_leaves():
 
 
 def test_an_objective_at_a_moment():
-    game = objective(
+    objective = make_objective(
         regularizers=(R1(Schedule(1.0, 0.1, 100)),), ema=EMA(Schedule(0.0, 50.0, 100, "linear"))
     )
-    then = schedules.resolve(game, 50)
+    then = schedules.resolve(objective, 50)
     np.testing.assert_allclose(then.regularizers[0].gamma, 0.55, rtol=1e-6)
     np.testing.assert_allclose(then.ema.half_life, 25.0)
     assert then.latent_dim == LATENT_DIM
 
 
-def test_steps_follow_the_images_that_their_player_has_seen():
+def test_steps_follow_the_images_that_their_network_has_seen():
     """A penalty's weight after three updates on 8 images is the schedule's at 24."""
-    scheduled = objective(regularizers=(R1(Schedule(1.0, 0.0, 48, "linear")),))
+    scheduled = make_objective(regularizers=(R1(Schedule(1.0, 0.0, 48, "linear")),))
     d, g = mlps(scheduled)
     d = d.replace(step=jnp.int32(3))
     _, metrics = gan_jax.d_step(d, g, points(), KEY, objective=scheduled)
-    _, half = gan_jax.d_step(d, g, points(), KEY, objective=objective(regularizers=(R1(0.5),)))
+    _, half = gan_jax.d_step(d, g, points(), KEY, objective=make_objective(regularizers=(R1(0.5),)))
     np.testing.assert_allclose(metrics["penalty"], half["penalty"], rtol=1e-6)
 
 
 def test_the_averages_half_life_follows_the_generators_images():
-    game = objective(ema=EMA(Schedule(0.0, 32.0, 32, "linear"), ramp_up=None))
-    d, g = mlps(game)
+    objective = make_objective(ema=EMA(Schedule(0.0, 32.0, 32, "linear"), ramp_up=None))
+    d, g = mlps(objective)
     g = g.replace(step=jnp.int32(2))  # 16 images: a half-life of 16, and 8 more
-    new, _ = gan_jax.g_step(g, d, points(), KEY, objective=game)
+    new, _ = gan_jax.g_step(g, d, points(), KEY, objective=objective)
     expected = jax.tree.map(lambda old, now: now + 0.5**0.5 * (old - now), g.ema_params, new.params)
     for ours, theirs in zip(
         jax.tree.leaves(new.ema_params), jax.tree.leaves(expected), strict=True

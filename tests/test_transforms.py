@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import dcgans, largest_difference, mlps, objective, pictures, points, through
+from helpers import dcgans, images, largest_difference, make_objective, mlps, points, through
 
 import gan_jax
 from gan_jax import losses, regularizers
@@ -14,38 +14,38 @@ from gan_jax import losses, regularizers
 
 # What depends on more than one example of the batch: batch norm in both networks and the mean
 # logits of relativistic_average; the standard deviation of DRAGAN; draws made for each example.
-def batch_norm_game():
-    game = objective(loss=losses.relativistic_average)
-    return game, dcgans(game, d_norm="batch", labels=True, width=1), pictures(labels=True)
+def batch_norm_objective():
+    objective = make_objective(loss=losses.relativistic_average)
+    return objective, dcgans(objective, d_norm="batch", labels=True, width=1), images(labels=True)
 
 
-def penalized_game():
+def penalized_objective():
     penalties = (
         regularizers.R1(0.5),
         regularizers.R2(0.5),
         regularizers.WassersteinGP(1.0),
         regularizers.DRAGAN(1.0),
     )
-    game = objective(loss=losses.hinge, regularizers=penalties)
-    return game, mlps(game), points()
+    objective = make_objective(loss=losses.hinge, regularizers=penalties)
+    return objective, mlps(objective), points()
 
 
 @pytest.mark.parametrize(
     ("make", "transform"),
     [
-        (batch_norm_game, "pmap"),
-        (batch_norm_game, "shard_map"),
-        (penalized_game, "pmap"),
-        (penalized_game, "shard_map"),
-        (penalized_game, "shard_map, unchecked"),
-        (penalized_game, "vmap"),
+        (batch_norm_objective, "pmap"),
+        (batch_norm_objective, "shard_map"),
+        (penalized_objective, "pmap"),
+        (penalized_objective, "shard_map"),
+        (penalized_objective, "shard_map, unchecked"),
+        (penalized_objective, "vmap"),
     ],
 )
 def test_devices_do_not_matter_to_a_step(make, transform):
-    game, (d, g), batch = make()
+    objective, (d, g), batch = make()
     key = jax.random.key(3)
     for step, state, opponent in ((gan_jax.d_step, d, g), (gan_jax.g_step, g, d)):
-        step = functools.partial(step, objective=game)
+        step = functools.partial(step, objective=objective)
         alone, metrics = step(state, opponent, batch, key)
         together, their_metrics = through(transform, step)(state, opponent, batch, key)
         assert largest_difference(_exact(alone), _exact(together)) < 2e-5
@@ -63,17 +63,22 @@ def _jitted(apply_fn):
 
 
 def test_vmap_over_seeds_is_each_seeds_own_run():
-    game = objective(regularizers=(regularizers.R1(0.1),))
+    objective = make_objective(regularizers=(regularizers.R1(0.1),))
     alternation = gan_jax.Alternation(d_steps=2)
     batches = jax.tree.map(lambda *x: jnp.stack(x), points(seed=1), points(seed=2))
 
-    d, g = mlps(game)
+    d, g = mlps(objective)
 
     def run(seed, d=d, g=g):
         key = jax.random.fold_in(jax.random.key(5), seed)
         for i in range(2):
             d, g, metrics = gan_jax.alternate(
-                d, g, batches, jax.random.fold_in(key, i), objective=game, alternation=alternation
+                d,
+                g,
+                batches,
+                jax.random.fold_in(key, i),
+                objective=objective,
+                alternation=alternation,
             )
         return d, g, metrics
 
@@ -87,12 +92,12 @@ def test_vmap_over_seeds_is_each_seeds_own_run():
 
 
 def test_vmap_over_hyperparameters():
-    d, g = mlps(objective())
+    d, g = mlps(make_objective())
 
     @jax.jit
     def penalty(gamma):
-        game = objective(regularizers=(regularizers.R1(gamma),))
-        return gan_jax.d_step(d, g, points(), jax.random.key(0), objective=game)[1]["penalty"]
+        objective = make_objective(regularizers=(regularizers.R1(gamma),))
+        return gan_jax.d_step(d, g, points(), jax.random.key(0), objective=objective)[1]["penalty"]
 
     one, two = jax.vmap(penalty)(jnp.array([1.0, 2.0]))
     np.testing.assert_allclose(two, 2 * one, rtol=1e-6)
@@ -116,8 +121,8 @@ def test_a_network_that_knows_no_axis_runs_under_one(wrap):
     params = {"params": {"w": jnp.ones((2, 2))}}
     d = gan_jax.TrainState.create(apply_fn=wrap(critic), variables=params, tx=tx)
     g = gan_jax.TrainState.create(apply_fn=wrap(linear), variables=params, tx=tx)
-    game = objective(latent_dim=2)
-    step = functools.partial(gan_jax.d_step, objective=game)
+    objective = make_objective(latent_dim=2)
+    step = functools.partial(gan_jax.d_step, objective=objective)
     alone, _ = step(d, g, points(), jax.random.key(0))
     together, _ = through("pmap", step)(d, g, points(), jax.random.key(0))
     assert largest_difference(alone.params, together.params) < 1e-6

@@ -15,7 +15,7 @@ KEY = jax.random.key(0)
 LUMA = np.ones(3) / 3**0.5
 
 
-def pictures(n, height, width=None, channels=3):
+def images(n, height, width=None, channels=3):
     shape = (n, height, width or height, channels)
     return jax.random.uniform(KEY, shape, minval=-1)
 
@@ -82,12 +82,12 @@ def test_band_filters_reflect(n):
 # Geometry.
 
 
-def published(picture, inverse):
-    """The published chain for one picture [h, w, c], in its own homogeneous coordinates: pad by
+def published(image, inverse):
+    """The published chain for one image [h, w, c], in its own homogeneous coordinates: pad by
     reflection, insert zeros, filter, look up, filter, crop, and drop every other sample."""
     taps = wavelets.SYM6 / wavelets.SYM6.sum()
-    h, w, _ = picture.shape
-    fine = np.pad(picture, ((h - 1, h - 1), (w - 1, w - 1), (0, 0)), mode="reflect")
+    h, w, _ = image.shape
+    fine = np.pad(image, ((h - 1, h - 1), (w - 1, w - 1), (0, 0)), mode="reflect")
     for axis in (0, 1):
         stuffed = np.insert(fine, np.arange(1, fine.shape[axis] + 1), 0.0, axis=axis)
         convolved = np.apply_along_axis(np.convolve, axis, stuffed, 2 * taps)
@@ -121,37 +121,37 @@ def affine_maps(n, seed=0):
 
 
 def test_resampling_is_that_of_the_published_code():
-    x = pictures(6, 16, 14)
+    x = images(6, 16, 14)
     matrix, shift = affine_maps(6)
     matrix = 0.7 * matrix  # the published code reflects only once
     y = jax.jit(resample)(x, jnp.float32(matrix), jnp.float32(shift))
-    for picture, m, t, result in zip(x, matrix, shift, y, strict=True):
+    for image, m, t, result in zip(x, matrix, shift, y, strict=True):
         inverse = np.eye(3)
         inverse[:2] = np.column_stack([m, -m @ t])
-        np.testing.assert_allclose(result, published(np.float64(picture), inverse), atol=2e-5)
+        np.testing.assert_allclose(result, published(np.float64(image), inverse), atol=2e-5)
 
 
-def test_resampling_smooth_pictures_is_plain_interpolation():
+def test_resampling_smooth_images_is_plain_interpolation():
     side = 24
     rows, columns = np.mgrid[:side, :side] / side
-    picture = np.sin(3 * columns + 2) * np.cos(2 * rows)
+    image = np.sin(3 * columns + 2) * np.cos(2 * rows)
     matrix, shift = affine_maps(5)
-    x = jnp.broadcast_to(jnp.float32(picture)[None, :, :, None], (5, side, side, 1))
+    x = jnp.broadcast_to(jnp.float32(image)[None, :, :, None], (5, side, side, 1))
     y = jax.jit(resample)(x, jnp.float32(matrix), jnp.float32(shift))[..., 0]
     center = np.full(2, (side - 1) / 2)
     for m, t, result in zip(matrix[:, ::-1, ::-1], shift[:, ::-1], y, strict=True):
         offset = center - m @ (center + t)
-        expected = scipy.ndimage.affine_transform(picture, m, offset, order=3, cval=np.nan)
+        expected = scipy.ndimage.affine_transform(image, m, offset, order=3, cval=np.nan)
         inside = scipy.ndimage.binary_erosion(np.isfinite(expected), iterations=3)
         assert inside.sum() > 100
-        # The filter is not quite symmetric: a turn moves pictures by up to a tenth of a pixel.
+        # The filter is not quite symmetric: a turn moves images by up to a tenth of a pixel.
         np.testing.assert_allclose(result[inside], expected[inside], atol=0.02)
 
 
 def test_resampling_whole_pixels_and_right_angles():
     side = 16
     rows, columns = np.mgrid[:side, :side] / side
-    noise = np.asarray(pictures(1, side))[0, ..., 0]
+    noise = np.asarray(images(1, side))[0, ..., 0]
     smooth = np.sin(3 * columns + 2) * np.cos(2 * rows)
     x = jnp.float32(np.stack([noise, noise, smooth]))[..., None]
     still, turn = np.eye(2), np.array([[0.0, -1.0], [1.0, 0.0]])
@@ -166,7 +166,7 @@ def test_resampling_whole_pixels_and_right_angles():
 
 def test_general_geometry_happens_with_the_probability():
     n, p = 3000, 0.2
-    x = pictures(n, 4, channels=1)
+    x = images(n, 4, channels=1)
     count = altered(x, augmented(ADA(("geometric",), p), x)).sum()
     assert plausible(count, n, 1 - (1 - p) ** 4)  # scales, rotations, translation
 
@@ -177,18 +177,18 @@ def test_general_geometry_happens_with_the_probability():
 def test_blits_are_exact_copies():
     """Of all flips, turns and moves, and of nothing else; each as often as it should."""
     n, side, reach, p = 2000, 8, 1, 0.6
-    picture = np.asarray(pictures(1, side, channels=1))[0]
+    image = np.asarray(images(1, side, channels=1))[0]
     named = {}
     for flip in (0, 1):
         for turns in range(4):
-            turned = np.rot90(picture[:, ::-1] if flip else picture, turns)
+            turned = np.rot90(image[:, ::-1] if flip else image, turns)
             padded = np.pad(turned, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
             for i, j in np.ndindex(3, 3):
                 moved = padded[reach - (i - 1) :, reach - (j - 1) :][:side, :side]
                 named[moved.tobytes()] = flip, turns, i - 1, j - 1
     assert len(named) == 2 * 4 * 9
 
-    x = jnp.broadcast_to(picture, (n, *picture.shape))
+    x = jnp.broadcast_to(image, (n, *image.shape))
     drawn = [named[np.asarray(y).tobytes()] for y in augmented(ADA(("blit",), p), x)]
     flips, turns, *moves = np.array(drawn).T
     assert plausible((flips == 1).sum(), n, p / 2)
@@ -201,7 +201,7 @@ def test_blits_are_exact_copies():
 
 def test_only_squares_can_be_turned():
     with pytest.raises(ValueError, match="8×6"):
-        augmented(ADA(), pictures(1, 8, 6))
+        augmented(ADA(), images(1, 8, 6))
 
 
 # Colour.
@@ -234,7 +234,7 @@ def test_colour_matrices():
 
 
 def test_colours_change_as_they_should():
-    """Each picture's map of colours, measured at four of them."""
+    """Each image's map of colours, measured at four of them."""
     n, p = 1500, 0.5
     corners = np.float32(np.concatenate([np.zeros((1, 3)), np.eye(3)])).reshape(1, 2, 2, 3)
     y = augmented(ADA(("color",), p), jnp.broadcast_to(corners, (n, 2, 2, 3)))
@@ -265,13 +265,13 @@ def test_colours_change_as_they_should():
         np.testing.assert_allclose(root_mean_square, std, rtol=0.1)
 
 
-def test_grey_pictures_are_greys_in_colour():
-    grey = pictures(16, 4, channels=1)
+def test_grey_images_are_greys_in_colour():
+    grey = images(16, 4, channels=1)
     in_color = augmented(ADA(("color",), 1.0), jnp.repeat(grey, 3, axis=3))
     y = augmented(ADA(("color",), 1.0), grey)
     np.testing.assert_allclose(y, np.mean(in_color, axis=3, keepdims=True), atol=1e-5)
     with pytest.raises(ValueError, match="not 2"):
-        augmented(ADA(("color",)), pictures(1, 4, channels=2))
+        augmented(ADA(("color",)), images(1, 4, channels=2))
 
 
 # Filtering and corruptions.
@@ -302,14 +302,14 @@ def test_filter_amplifies_bands_and_keeps_the_power():
 
 def test_filter_happens_with_the_probability():
     n, p = 1000, 0.2
-    x = pictures(n, 4, channels=1)
+    x = images(n, 4, channels=1)
     count = altered(x, augmented(ADA(("filter",), p), x)).sum()
     assert plausible(count, n, 1 - (1 - p) ** 4)  # four bands
 
 
 def test_noise():
     n, p = 1000, 0.4
-    x = pictures(n, 8, channels=1)
+    x = images(n, 8, channels=1)
     noise = np.asarray(augmented(ADA(("noise",), p), x)) - x
     std = np.std(noise, axis=(1, 2, 3))
     happened = std > 0
@@ -321,7 +321,7 @@ def test_noise():
 
 def test_cutout():
     n, p, side = 1000, 0.4, 8
-    x = pictures(n, side) + 2
+    x = images(n, side) + 2
     y = augmented(ADA(("cutout",), p), x)
     cut = np.all(y == 0, axis=3)
     np.testing.assert_array_equal(y, np.where(cut[..., None], 0, x))
@@ -343,13 +343,13 @@ def test_cutout():
 
 def test_categories_are_drawn_apart():
     n, p = 1000, 0.5
-    x = pictures(n, 4) + 2
+    x = images(n, 4) + 2
     noisy, cut = (altered(x, augmented(ADA((name,), p), x)) for name in ("noise", "cutout"))
     assert plausible((noisy & cut).sum(), n, p**2)
 
 
 def test_categories_follow_in_order():
-    x = pictures(4, 8)
+    x = images(4, 8)
     one_by_one = x
     for name in CATEGORIES:
         one_by_one = augmented(ADA((name,), 0.8), one_by_one)
@@ -358,7 +358,7 @@ def test_categories_follow_in_order():
 
 
 def test_weights_multiply_the_probability():
-    x = pictures(8, 8)
+    x = images(8, 8)
     both = ("color", "cutout")
     weighted = augmented(ADA(both, 0.8, {"color": 0.5}), x)
     stepwise = augmented(ADA(("cutout",), 0.8), augmented(ADA(("color",), 0.4), x))

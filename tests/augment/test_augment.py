@@ -25,7 +25,7 @@ every_augmentation = pytest.mark.parametrize("name", AUGMENTATIONS)
 with_probability = pytest.mark.parametrize("name", ["diffaugment", "ada"])
 
 
-def pictures(n=8, side=8, channels=3):
+def images(n=8, side=8, channels=3):
     return jax.random.uniform(KEY, (n, side, side, channels), minval=-1)
 
 
@@ -43,8 +43,8 @@ def augmented(augmentation, x, key=KEY):
 
 
 @every_augmentation
-def test_keeps_shape_and_changes_pictures(name):
-    x = pictures()
+def test_keeps_shape_and_changes_images(name):
+    x = images()
     y = augmented(AUGMENTATIONS[name], x)
     assert (y.shape, y.dtype) == (x.shape, x.dtype)
     assert np.isfinite(y).all()
@@ -53,7 +53,7 @@ def test_keeps_shape_and_changes_pictures(name):
 
 @every_augmentation
 def test_draws_are_of_the_key_and_the_example(name):
-    x = pictures()
+    x = images()
     y, again, other = (augmented(AUGMENTATIONS[name], x, jax.random.key(i)) for i in (0, 0, 1))
     np.testing.assert_array_equal(y, again)
     assert np.abs(y - other).max() > 0.1
@@ -64,7 +64,7 @@ def test_draws_are_of_the_key_and_the_example(name):
 @every_augmentation
 def test_devices_do_not_matter(name):
     """Nor does the rest of the batch, then."""
-    x = pictures()
+    x = images()
     split = jax.vmap(lambda x: AUGMENTATIONS[name](x, KEY, "devices"), axis_name="devices")
     parts = jax.jit(split)(x.reshape(4, 2, *x.shape[1:])).reshape(x.shape)
     np.testing.assert_allclose(parts, augmented(AUGMENTATIONS[name], x), atol=1e-5)
@@ -73,7 +73,7 @@ def test_devices_do_not_matter(name):
 @with_probability
 @pytest.mark.parametrize("channels", [1, 3], ids=["grey", "colour"])
 def test_probability_is_traced(name, channels):
-    x = pictures(channels=channels)
+    x = images(channels=channels)
     with_ = AUGMENTATIONS[name].replace
     never, sometimes, always = (augmented(with_(probability=p), x) for p in (0.0, 0.3, 1.0))
     before = len(traces)
@@ -90,7 +90,7 @@ def test_probability_is_traced(name, channels):
 def test_derivatives(name):
     """At one key an augmentation is an affine function f, so that ⟨c, f(x + v) − f(x)⟩ is
     ⟨∇⟨c, f⟩, v⟩. Second derivatives are those of a penalty on gradients through it."""
-    x, f = pictures(), AUGMENTATIONS[name]
+    x, f = images(), AUGMENTATIONS[name]
     v = jax.random.normal(jax.random.key(1), x.shape)
 
     def penalty(x):
@@ -124,12 +124,12 @@ def test_chain_draws_anew_for_each_and_sets_their_probability():
     np.testing.assert_allclose(np.std(noise), 5.0, rtol=0.05)
 
     chain = Chain((DiffAugment(), InstanceNoise(0.0)))
-    x = pictures()
+    x = images()
     assert np.any(augmented(chain, x) != x)
     np.testing.assert_array_equal(augmented(chain.replace(probability=0.0), x), x)
 
 
-@pytest.mark.parametrize("shape", [(500, 2), (20, 5, 5, 3)], ids=["points", "pictures"])
+@pytest.mark.parametrize("shape", [(500, 2), (20, 5, 5, 3)], ids=["points", "images"])
 def test_instance_noise_is_white(shape):
     x = jnp.broadcast_to(jnp.arange(shape[-1], dtype=jnp.float32), shape)
     of_std = jax.jit(jax.vmap(lambda std: InstanceNoise(std)(x, KEY)))
@@ -142,11 +142,11 @@ def test_instance_noise_is_white(shape):
 
 def test_color_of_diffaugment():
     n = 1000
-    x = np.float64(pictures(n, 4))
+    x = np.float64(images(n, 4))
     y = np.float64(augmented(DiffAugment(("color",)), jnp.float32(x)))
 
     def parts(x):
-        """A picture is the sum of its mean, the greys of its pixels, and the rest."""
+        """A image is the sum of its mean, the greys of its pixels, and the rest."""
         mean = x.mean(axis=(1, 2, 3), keepdims=True)
         grey = x.mean(axis=3, keepdims=True) - mean
         return mean, grey, x - mean - grey
@@ -171,7 +171,7 @@ def test_color_of_diffaugment():
 @pytest.mark.parametrize("side", [16, 12])
 def test_translation_of_diffaugment(side):
     reach = 2  # an eighth, rounded
-    x = jnp.broadcast_to(pictures(1, side), (400, side, side, 3))
+    x = jnp.broadcast_to(images(1, side), (400, side, side, 3))
     padded = np.pad(x[0], ((reach, reach), (reach, reach), (0, 0)))
     shifts = {(i, j): padded[i:, j:][:side, :side].tobytes() for i in range(5) for j in range(5)}
     drawn = [np.asarray(y).tobytes() for y in augmented(DiffAugment(("translation",)), x)]
@@ -180,7 +180,7 @@ def test_translation_of_diffaugment(side):
 
 @pytest.mark.parametrize(("side", "size"), [(8, 4), (9, 5)])
 def test_cutout_of_diffaugment(side, size):
-    x = pictures(300, side) + 2  # nothing is 0
+    x = images(300, side) + 2  # nothing is 0
     y = np.asarray(augmented(DiffAugment(("cutout",)), x))
     cut = np.all(y == 0, axis=3)
     np.testing.assert_array_equal(y, np.where(cut[..., None], 0, x))
@@ -201,7 +201,7 @@ def test_cutout_of_diffaugment(side, size):
 )
 def test_each_of_a_policy_happens_with_the_probability(policy, times):
     n, p = 1000, 0.3
-    x = pictures(n, 4) + 2
+    x = images(n, 4) + 2
     y = augmented(DiffAugment(policy, p), x)
     fraction = np.mean(np.any(y != x, axis=(1, 2, 3)))
     expected = 1 - (1 - p) ** times

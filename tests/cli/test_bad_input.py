@@ -89,8 +89,8 @@ def assert_refused(experiment, tmp_path, monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Sixteen pictures of 8×8 pixels, in colour."""
-    path = tmp_path / "pictures"
+    """Sixteen images of 8×8 pixels, in colour."""
+    path = tmp_path / "images"
     path.mkdir()
     rng = np.random.default_rng(0)
     for i in range(16):
@@ -221,7 +221,7 @@ def test_a_real_command_line(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# ---- folders of pictures ----
+# ---- folders of images ----
 
 
 def test_missing_folder(assert_refused, tmp_path):
@@ -232,7 +232,7 @@ def test_missing_folder(assert_refused, tmp_path):
 def test_empty_folder(assert_refused, tmp_path):
     path = tmp_path / "empty"
     path.mkdir()
-    (path / "notes.txt").write_text("no picture")
+    (path / "notes.txt").write_text("no image")
     assert_refused("--data.source", f"folder:{path}", says=["no PNG or JPEG", path])
 
 
@@ -296,7 +296,7 @@ def test_different_sizes(assert_refused, folder):
     assert_refused("--data.source", f"folder:{folder}", says=says)
 
 
-def test_pictures_that_are_not_square(assert_refused, tmp_path):
+def test_images_that_are_not_square(assert_refused, tmp_path):
     Image.new("RGB", (16, 8)).save(tmp_path / "a.png")
     assert_refused("--data.source", f"folder:{tmp_path}", says=["16×8", "data.resolution"])
 
@@ -353,7 +353,7 @@ IMAGES = np.zeros((16, 8, 8), np.uint8)
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ({"pictures": IMAGES}, ["neither 'images' nor 'points'", "pictures"]),
+        ({"photos": IMAGES}, ["neither 'images' nor 'points'", "photos"]),
         ({"images": IMAGES.astype(np.float32)}, ["float32", "uint8"]),
         ({"images": IMAGES[:0]}, ["(0, 8, 8, 1)"]),
         ({"images": IMAGES[0]}, ["(8, 8)"]),
@@ -384,7 +384,7 @@ def test_npz_that_is_none(assert_refused, tmp_path, content):
     assert_refused("--data.source", f"npz:{path}", says=[path])
 
 
-def test_npz_pictures_that_are_not_square(assert_refused, tmp_path):
+def test_npz_images_that_are_not_square(assert_refused, tmp_path):
     path = arrays(tmp_path / "a.npz", images=np.zeros((16, 8, 16), np.uint8))
     assert_refused("--data.source", f"npz:{path}", says=["16×8", "data.resolution"])
 

@@ -148,27 +148,27 @@ def test_npz_images_are_refitted(tmp_path):
 
 @pytest.mark.parametrize("fit", ["crop", "pad"])
 @pytest.mark.parametrize("shape", [(8, 14), (14, 8), (8, 8)])
-def test_pictures_larger_than_wanted_are_cut_in_the_centre(tmp_path, shape, fit):
-    picture = write(tmp_path / "a.png", noise(*shape))
+def test_images_larger_than_wanted_are_cut_in_the_centre(tmp_path, shape, fit):
+    image = write(tmp_path / "a.png", noise(*shape))
     top, left = (shape[0] - 8) // 2, (shape[1] - 8) // 2
     source = folder(tmp_path, resolution=8, fit=fit)
-    np.testing.assert_array_equal(source.real[0, ..., 0], picture[top : top + 8, left : left + 8])
+    np.testing.assert_array_equal(source.real[0, ..., 0], image[top : top + 8, left : left + 8])
 
 
 def test_pad_puts_black_around(tmp_path):
-    picture = write(tmp_path / "a.png", noise(4, 6, 3))
+    image = write(tmp_path / "a.png", noise(4, 6, 3))
     wanted = np.zeros((8, 8, 3), np.uint8)
-    wanted[2:6, 1:7] = picture
+    wanted[2:6, 1:7] = image
     np.testing.assert_array_equal(folder(tmp_path, resolution=8, fit="pad").real[0], wanted)
 
 
 @pytest.mark.parametrize("side", [4, 32])
 def test_crop_scales_the_shorter_side(tmp_path, side):
-    # Left half black, right half white, on a picture twice as wide as high: after cutting the
+    # Left half black, right half white, on a image twice as wide as high: after cutting the
     # centre, still half and half.
-    picture = np.zeros((side, 2 * side), np.uint8)
-    picture[:, side:] = 255
-    write(tmp_path / "a.png", picture)
+    image = np.zeros((side, 2 * side), np.uint8)
+    image[:, side:] = 255
+    write(tmp_path / "a.png", image)
     cut = folder(tmp_path, resolution=16, fit="crop").real[0, ..., 0]
     assert cut.shape == (16, 16)
     assert (cut[:, 4] < 10).all()
@@ -176,7 +176,7 @@ def test_crop_scales_the_shorter_side(tmp_path, side):
 
 
 @pytest.mark.parametrize("resolution", [None, 8])
-def test_pictures_of_the_right_size_stay_as_they_are(tmp_path, resolution):
+def test_images_of_the_right_size_stay_as_they_are(tmp_path, resolution):
     grey, colour = noise(8, 8), noise(8, 8, 3)
     write(tmp_path / "grey" / "a.png", grey)
     write(tmp_path / "colour" / "a.png", colour)
@@ -186,7 +186,7 @@ def test_pictures_of_the_right_size_stay_as_they_are(tmp_path, resolution):
     np.testing.assert_array_equal(three.real, colour[None])
 
 
-def test_channels_convert_mixed_pictures(tmp_path):
+def test_channels_convert_mixed_images(tmp_path):
     grey = write(tmp_path / "a.png", noise(8, 8))
     write(tmp_path / "b.png", np.full((8, 8, 3), (255, 0, 0), np.uint8))
     three, one = folder(tmp_path, channels=3).real, folder(tmp_path, channels=1).real
@@ -207,7 +207,7 @@ def test_channels_of_a_mode(tmp_path, mode, channels):
 def test_folder_finds_png_and_jpeg_at_any_depth(tmp_path):
     for i, name in enumerate(["b.png", "x/y/c.JPG", "a.jpeg", "x/z.jpg"]):
         write(tmp_path / name, np.full((8, 8), 40 * i, np.uint8))
-    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "notes.txt").write_text("not a image")
     (tmp_path / "x" / "data.bin").write_bytes(b"nor this")
     source = folder(tmp_path)
     assert source.description.num_classes is source.label is None
@@ -245,22 +245,22 @@ def test_a_source_in_memory_or_not_is_described_alike(tmp_path):
     assert isinstance(folder(tmp_path, budget_bytes=64), Examples) is True
 
 
-# ---- bad pictures ----
+# ---- bad images ----
 
 
 @pytest.fixture
 def partly_bad(tmp_path):
-    """Pictures 0 to 5 in two classes, of which 0 is no picture and 3 is cut short."""
+    """Images 0 to 5 in two classes, of which 0 is no image and 3 is cut short."""
     for i in range(6):
         write(tmp_path / "data" / "ab"[i % 2] / f"{i}.png", np.full((8, 8), i, np.uint8))
-    (tmp_path / "data/a/0.png").write_bytes(b"no picture")
+    (tmp_path / "data/a/0.png").write_bytes(b"no image")
     path = tmp_path / "data/b/3.png"
     write(path, noise(8, 8))
     path.write_bytes(path.read_bytes()[:60])
     return tmp_path / "data"
 
 
-def test_bad_pictures_are_named(partly_bad):
+def test_bad_images_are_named(partly_bad):
     with pytest.raises(InputError, match=r"a/0\.png"):
         folder(partly_bad)
     (partly_bad / "a/0.png").unlink()
@@ -268,7 +268,7 @@ def test_bad_pictures_are_named(partly_bad):
         folder(partly_bad)
 
 
-def test_bad_pictures_are_skipped_and_counted(partly_bad):
+def test_bad_images_are_skipped_and_counted(partly_bad):
     source = folder(partly_bad, conditional=True, skip_bad_images=True)
     assert source.skipped == 2
     assert source.description.examples == len(source.real) == 4
@@ -276,7 +276,7 @@ def test_bad_pictures_are_skipped_and_counted(partly_bad):
     assert list(source.label) == [0, 0, 1, 1]
 
 
-def test_other_bad_pictures_are_other_data(partly_bad):
+def test_other_bad_images_are_other_data(partly_bad):
     def fingerprint():
         return folder(partly_bad, skip_bad_images=True).description.fingerprint
 
@@ -292,7 +292,7 @@ def test_other_bad_pictures_are_other_data(partly_bad):
     assert fingerprint() == seen[0]
 
 
-def test_bad_pictures_are_left_out_alike_in_memory_and_streamed(partly_bad):
+def test_bad_images_are_left_out_alike_in_memory_and_streamed(partly_bad):
     options = {"conditional": True, "skip_bad_images": True}
     resident = folder(partly_bad, **options)
     for _ in range(2):  # the second time, which ones are bad is known from the cache
@@ -303,8 +303,8 @@ def test_bad_pictures_are_left_out_alike_in_memory_and_streamed(partly_bad):
         assert [(int(x[0, 0, 0]), y) for x, y in read] == [(2, 0), (4, 0), (1, 1), (5, 1)]
 
 
-def test_nothing_but_bad_pictures(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"no picture")
+def test_nothing_but_bad_images(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(InputError, match="none of the images can be read"):
         folder(tmp_path, skip_bad_images=True)
 
@@ -431,11 +431,11 @@ def test_a_broken_cache_is_decoded_again(cached, content):
 
 
 def test_without_a_place_to_cache_nothing_is_kept(tmp_path, monkeypatch):
-    picture = write(tmp_path / "data" / "a.png", noise(8, 8))
+    image = write(tmp_path / "data" / "a.png", noise(8, 8))
     (tmp_path / "file").write_text("a file, not a folder")
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "file" / "cache"))
     for _ in range(2):
-        np.testing.assert_array_equal(folder(tmp_path / "data").real[0, ..., 0], picture)
+        np.testing.assert_array_equal(folder(tmp_path / "data").real[0, ..., 0], image)
     assert (tmp_path / "file").read_text() == "a file, not a folder"
 
 

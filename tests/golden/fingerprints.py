@@ -32,7 +32,7 @@ def fingerprint(state: Any) -> dict[str, str | None]:
 
 
 def fingerprints(d: Any, g: Any) -> dict[str, dict[str, str | None]]:
-    """Of both players."""
+    """Of both networks."""
     return {"d": fingerprint(d), "g": fingerprint(g)}
 
 

@@ -187,8 +187,8 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
             "discriminator.norm": "none",
             "d_optimizer.clip_weights": 0.1,
         }
-        | {f"{player}_optimizer.{name}": value
-           for player in "dg" for name, value in _RMSPROP.items()},
+        | {f"{network}_optimizer.{name}": value
+           for network in "dg" for name, value in _RMSPROP.items()},
     ),
     "label-smoothing": (
         "dcgan:cifar10", {"objective.label_smoothing": 0.1, "objective.loss": "minimax"}
@@ -212,8 +212,8 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "orthogonal": (
         "digits",
         {
-            f"{player}_optimizer.{name}": value
-            for player in "dg"
+            f"{network}_optimizer.{name}": value
+            for network in "dg"
             for name, value in (("orthogonal", 1e-2), ("clip_gradients", 0.5))
         },
     ),
@@ -490,14 +490,14 @@ def _store(name: str, devices: int, found: dict[str, Any]) -> None:
 
 
 def _comparison(found: dict[str, Any], known: dict[str, Any] | None) -> str:
-    """Which parts of which player are not what they were, in words."""
+    """Which parts of which network are not what they were, in words."""
     if known is None:
         return "was not recorded"
     parts = [
-        f"{player}.{part}"
-        for player, digests in known.items()
+        f"{network}.{part}"
+        for network, digests in known.items()
         for part, digest in digests.items()
-        if found[player][part] != digest
+        if found[network][part] != digest
     ]
     return f"differs in {', '.join(parts)}" if parts else "the same"
 

@@ -19,28 +19,28 @@ from gan_jax.transforms import orthogonal_penalty, orthogonal_regularization
 KEY = jax.random.key(0)
 Z = 10
 LABEL = jnp.array([0, 1, 2, 1])
-PLAYERS = ("Generator", "Discriminator")
-every_player = pytest.mark.parametrize("player", PLAYERS)
+NETWORKS = ("Generator", "Discriminator")
+every_network = pytest.mark.parametrize("role", NETWORKS)
 
 
-def inputs(player, resolution=32, n=4):
-    shape = (n, Z) if player == "Generator" else (n, resolution, resolution, 3)
+def inputs(role, resolution=32, n=4):
+    shape = (n, Z) if role == "Generator" else (n, resolution, resolution, 3)
     return jax.random.normal(KEY, shape)
 
 
 @functools.cache
-def example(player, **options):
+def example(role, **options):
     """A small network, an input of four examples, and arbitrary variables."""
-    module = getattr(biggan, player)(**{"width": 2, **options})
-    x = inputs(player)
+    module = getattr(biggan, role)(**{"width": 2, **options})
+    x = inputs(role)
     _, shapes = abstract(module, x, LABEL)
     return module, x, arbitrary(shapes)
 
 
 @functools.cache
-def after_training_pass(player):
+def after_training_pass(role):
     """The example of a conditional network once its singular vectors have seen its weights."""
-    module, x, variables = example(player, num_classes=3)
+    module, x, variables = example(role, num_classes=3)
     collections = [name for name in variables if name != "params"]
     train = functools.partial(module.apply, train=True, mutable=collections)
     return variables | jax.jit(train)(variables, x, LABEL)[1]
@@ -58,8 +58,8 @@ def test_parameters_of_the_paper_s_128_pixels():
 
     idle = 96 * (16 + 8 + 4 + 2 + 1)
     assert count(biggan.Generator(**options), jnp.ones((1, 120))) == 70_433_988 - idle
-    pictures = jnp.ones((1, 128, 128, 3))
-    assert count(biggan.Discriminator(**options), pictures) == 87_982_370
+    images = jnp.ones((1, 128, 128, 3))
+    assert count(biggan.Discriminator(**options), images) == 87_982_370
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,12 @@ def test_widths(resolution, up, down, sizes):
 
 
 def test_all_but_the_generator_s_embedding_is_spectrally_normalised():
-    for player in PLAYERS:
-        module = getattr(biggan, player)(width=2, num_classes=3)
-        _, variables = abstract(module, inputs(player), LABEL)
+    for role in NETWORKS:
+        module = getattr(biggan, role)(width=2, num_classes=3)
+        _, variables = abstract(module, inputs(role), LABEL)
         kernels = sum(leaf.ndim > 1 for leaf in jax.tree.leaves(variables["params"]))
         normalised = len(jax.tree.leaves(variables["spectral"])) // 2
-        assert normalised == kernels - (player == "Generator")
+        assert normalised == kernels - (role == "Generator")
 
 
 def test_latents_are_cut_into_parts():
@@ -119,11 +119,11 @@ def test_latents_are_cut_into_parts():
 
 
 def test_every_kernel_starts_orthogonal():
-    def params(player):
-        module = getattr(biggan, player)(width=2, num_classes=3)
-        return module.init(KEY, inputs(player), LABEL)["params"]
+    def params(role):
+        module = getattr(biggan, role)(width=2, num_classes=3)
+        return module.init(KEY, inputs(role), LABEL)["params"]
 
-    for path, leaf in jax.tree.leaves_with_path(jax.jit(lambda: list(map(params, PLAYERS)))()):
+    for path, leaf in jax.tree.leaves_with_path(jax.jit(lambda: list(map(params, NETWORKS)))()):
         if leaf.ndim > 1:
             kernel = np.asarray(leaf).reshape(-1, leaf.shape[-1])
             product = kernel.T @ kernel if len(kernel) > len(kernel.T) else kernel @ kernel.T
@@ -249,19 +249,19 @@ def test_batch_norm_sees_the_global_batch(num_classes):
 
 
 @pytest.mark.slow  # mostly compilation; of smaller networks the same is tested always
-def test_both_players_learn():
+def test_both_networks_learn():
     options = {"num_classes": 3}
     batch = {"real": inputs("Discriminator"), "label": LABEL}
-    game = gan_jax.Adversarial(loss=losses.hinge, latent_dim=Z, ema=None)
+    objective = gan_jax.Adversarial(loss=losses.hinge, latent_dim=Z, ema=None)
 
-    def state(player, tx):
-        module, _, variables = example(player, **options)
+    def state(role, tx):
+        module, _, variables = example(role, **options)
         return gan_jax.TrainState.create(apply_fn=module.apply, variables=variables, tx=tx)
 
     g = state("Generator", optax.chain(orthogonal_regularization(), optax.adam(1e-3)))
     d = state("Discriminator", optax.adam(1e-3))
     for step, one, other in ((gan_jax.d_step, d, g), (gan_jax.g_step, g, d)):
-        new, metrics = step(one, other, batch, KEY, objective=game)
+        new, metrics = step(one, other, batch, KEY, objective=objective)
         assert np.isfinite(metrics["loss"])
         moved = jax.tree.map(lambda a, b: bool(jnp.any(a != b)), one.params, new.params)
         if one is d:  # where no example is beyond its margin, the hinge's pulls on it cancel
@@ -277,13 +277,13 @@ def test_auxiliary_discriminator_gives_a_pair():
 
 
 @pytest.mark.parametrize("attention", [0, 8, None])
-@every_player
-def test_attention_is_where_it_is_wanted(player, attention):
-    module = getattr(biggan, player)(width=2, attention=attention)
+@every_network
+def test_attention_is_where_it_is_wanted(role, attention):
+    module = getattr(biggan, role)(width=2, attention=attention)
 
     @jax.eval_shape
     def intermediates():
-        _, variables = module.init_with_output(KEY, inputs(player), capture_intermediates=True)
+        _, variables = module.init_with_output(KEY, inputs(role), capture_intermediates=True)
         return variables["intermediates"]
 
     if attention == 0:
@@ -293,14 +293,14 @@ def test_attention_is_where_it_is_wanted(player, attention):
         assert intermediates["attention"]["__call__"][0].shape == (4, size, size, 8)
 
 
-@every_player
-def test_bfloat16_keeps_float32_parameters_and_results(player):
-    module = getattr(biggan, player)(width=2, num_classes=3, dtype=jnp.bfloat16)
-    leaves = jax.tree.leaves(abstract(module, inputs(player), LABEL))
+@every_network
+def test_bfloat16_keeps_float32_parameters_and_results(role):
+    module = getattr(biggan, role)(width=2, num_classes=3, dtype=jnp.bfloat16)
+    leaves = jax.tree.leaves(abstract(module, inputs(role), LABEL))
     assert {leaf.dtype for leaf in leaves} == {jnp.dtype(jnp.float32)}
 
 
-@every_player
+@every_network
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -309,9 +309,9 @@ def test_bfloat16_keeps_float32_parameters_and_results(player):
         ({"attention": 7}, "no self-attention at 7 of 32 pixels"),
     ],
 )
-def test_refuses_what_there_is_not(player, options, message):
+def test_refuses_what_there_is_not(role, options, message):
     with pytest.raises(ValueError, match=message):
-        abstract(getattr(biggan, player)(**options), inputs(player))
+        abstract(getattr(biggan, role)(**options), inputs(role))
 
 
 def test_refuses_inputs_that_do_not_fit():

@@ -12,16 +12,16 @@ Z = 5
 LABEL = jnp.array([0, 1, 2])
 
 
-def tiny(family, player, **options):
+def tiny(family, role, **options):
     """A small network and an input of three examples."""
     x = jax.random.normal(KEY, (3, Z))
-    if player == "Discriminator":
+    if role == "Discriminator":
         x = jax.random.normal(KEY, (3, 2) if family is mlp else (3, 8, 8, 3))
     sizes = {"width": 4, "depth": 2} if family is mlp else {"width": 2, "resolution": 8}
-    return getattr(family, player)(**sizes, **options), x
+    return getattr(family, role)(**sizes, **options), x
 
 
-every_player = pytest.mark.parametrize("player", ["Generator", "Discriminator"])
+every_network = pytest.mark.parametrize("role", ["Generator", "Discriminator"])
 every_family = pytest.mark.parametrize("family", [mlp, dcgan], ids=["mlp", "dcgan"])
 
 
@@ -84,8 +84,8 @@ def test_dcgan_shapes(resolution, norm, channels, num_classes, collections):
         "image": (4, 4, 3, channels),
     }
 
-    pictures = jnp.ones((3, resolution, resolution, channels))
-    y, kernels, others = shapes(dcgan.Discriminator(**options), pictures, label)
+    images = jnp.ones((3, resolution, resolution, channels))
+    y, kernels, others = shapes(dcgan.Discriminator(**options), images, label)
     assert y.shape == (3,)
     # At 8×8 the only convolution is the first, which has no batch norm.
     assert others == (set() if (norm, resolution) == ("batch", 8) else collections)
@@ -107,7 +107,7 @@ def test_dcgan_is_the_paper_s_at_64_pixels():
     }
 
 
-def test_no_batch_norm_at_either_network_s_pictures():
+def test_no_batch_norm_at_either_network_s_images():
     options = {"resolution": 32, "width": 2, "norm": "batch"}
     g = abstract(dcgan.Generator(**options), jnp.ones((1, Z)))
     d = abstract(dcgan.Discriminator(**options), jnp.ones((1, 32, 32, 3)))
@@ -121,29 +121,29 @@ def test_no_batch_norm_at_either_network_s_pictures():
     }
 
 
-@every_player
+@every_network
 @pytest.mark.parametrize("resolution", [4, 12, 24, 33, 256])
-def test_refuses_other_resolutions(player, resolution):
+def test_refuses_other_resolutions(role, resolution):
     inputs = {"Generator": (1, Z), "Discriminator": (1, resolution, resolution, 3)}
     with pytest.raises(ValueError, match=f"not {resolution}"):
-        getattr(dcgan, player)(resolution=resolution).init(KEY, jnp.ones(inputs[player]))
+        getattr(dcgan, role)(resolution=resolution).init(KEY, jnp.ones(inputs[role]))
 
 
-@every_player
-def test_refuses_unknown_norms(player):
-    module, x = tiny(dcgan, player, norm="layer")
+@every_network
+def test_refuses_unknown_norms(role):
+    module, x = tiny(dcgan, role, norm="layer")
     with pytest.raises(ValueError, match="unknown norm 'layer'"):
         module.init(KEY, x)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (8, 16), (4, 4)])
-def test_discriminator_refuses_pictures_of_another_size(size):
+def test_discriminator_refuses_images_of_another_size(size):
     module = dcgan.Discriminator(resolution=8)
     with pytest.raises(ValueError, match=f"8×8 pixels cannot judge images of {size[0]}×{size[1]}"):
         module.init(KEY, jnp.ones((1, *size, 3)))
 
 
-@every_player
+@every_network
 @pytest.mark.parametrize(
     ("family", "options"),
     [
@@ -152,8 +152,8 @@ def test_discriminator_refuses_pictures_of_another_size(size):
         *[(dcgan, {"norm": n, "num_classes": c}) for n in dcgan.NORMS for c in (None, 3)],
     ],
 )
-def test_bfloat16_keeps_float32_parameters_and_results(family, player, options):
-    module, x = tiny(family, player, dtype=jnp.bfloat16, **options)
+def test_bfloat16_keeps_float32_parameters_and_results(family, role, options):
+    module, x = tiny(family, role, dtype=jnp.bfloat16, **options)
     inputs = (x, LABEL) if options.get("num_classes") else (x,)
     variables = abstract(module, *inputs)
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
@@ -161,10 +161,10 @@ def test_bfloat16_keeps_float32_parameters_and_results(family, player, options):
 
 
 @every_family
-@every_player
-def test_bfloat16_is_close(family, player):
-    half, x = tiny(family, player, dtype=jnp.bfloat16)
-    full, _ = tiny(family, player)
+@every_network
+def test_bfloat16_is_close(family, role):
+    half, x = tiny(family, role, dtype=jnp.bfloat16)
+    full, _ = tiny(family, role)
     variables = filled(half, x)
     rough, exact = (jax.jit(net.apply)(variables, x) for net in (half, full))
     error = np.abs(rough - exact).max() / np.abs(exact).max()
@@ -172,9 +172,9 @@ def test_bfloat16_is_close(family, player):
 
 
 @every_family
-@every_player
-def test_label_matters_when_conditional(family, player):
-    module, x = tiny(family, player, num_classes=3)
+@every_network
+def test_label_matters_when_conditional(family, role):
+    module, x = tiny(family, role, num_classes=3)
     variables, apply = filled(module, x, LABEL), jax.jit(module.apply)
     y, other = apply(variables, x, LABEL), apply(variables, x, 2 - LABEL)
     changed = np.abs(y - other).reshape(3, -1).max(axis=1) > 1e-6
@@ -182,9 +182,9 @@ def test_label_matters_when_conditional(family, player):
 
 
 @every_family
-@every_player
-def test_label_is_ignored_when_unconditional(family, player):
-    module, x = tiny(family, player)
+@every_network
+def test_label_is_ignored_when_unconditional(family, role):
+    module, x = tiny(family, role)
     variables, apply = filled(module, x), jax.jit(module.apply)
     np.testing.assert_array_equal(apply(variables, x), apply(variables, x, LABEL))
 
@@ -228,7 +228,7 @@ def test_mlp_sizes():
     assert list(kernels.values()) == [(2, 1)]
 
 
-def test_pictures_stay_in_range():
+def test_images_stay_in_range():
     module, z = tiny(dcgan, "Generator")
     variables = filled(module, z)
     variables["params"]["image"]["bias"] = jnp.array([3.0, 0.0, -3.0])
@@ -239,12 +239,12 @@ def test_pictures_stay_in_range():
     assert x[..., 2].mean() < -0.9
 
 
-@every_player
-def test_batch_norm_averages_over_devices(player):
+@every_network
+def test_batch_norm_averages_over_devices(role):
     """The networks hand the axis name on: four parts see the statistics of the whole."""
     options = {"resolution": 16, "width": 1, "norm": "batch"}
-    module = getattr(dcgan, player)(**options)
-    x = jax.random.normal(KEY, (8, Z) if player == "Generator" else (8, 16, 16, 3))
+    module = getattr(dcgan, role)(**options)
+    x = jax.random.normal(KEY, (8, Z) if role == "Generator" else (8, 16, 16, 3))
     x = x * jnp.arange(1.0, 9.0).reshape(8, *[1] * (x.ndim - 1))
     variables = filled(module, x)
 

@@ -16,20 +16,20 @@ Z, CLASSES = 5, 3
 LABEL = jnp.array([2, 0])
 STAGES = {"widths": (6, 4, 4), "groups": (3, 2, 4)}  # 16×16 pixels
 
-every_player = pytest.mark.parametrize("player", [Generator, Discriminator])
+every_network = pytest.mark.parametrize("role", [Generator, Discriminator])
 every_conditioning = pytest.mark.parametrize("num_classes", [None, CLASSES], ids=["plain", "class"])
 
 
-def inputs(player, num_classes=None):
-    x = jax.random.normal(KEY, (2, Z) if player is Generator else (2, 16, 16, 3))
+def inputs(role, num_classes=None):
+    x = jax.random.normal(KEY, (2, Z) if role is Generator else (2, 16, 16, 3))
     return (x,) if num_classes is None else (x, LABEL)
 
 
 @functools.cache
-def example(player, num_classes):
+def example(role, num_classes):
     """A small network, its inputs, and parameters none of which are zero."""
-    network = player(**STAGES, num_classes=num_classes)
-    arguments = inputs(player, num_classes)
+    network = role(**STAGES, num_classes=num_classes)
+    arguments = inputs(role, num_classes)
     shapes = jax.eval_shape(network.init, KEY, *arguments)["params"]
     rng = np.random.default_rng(1)
     params = jax.tree.map(
@@ -66,7 +66,7 @@ FIR = np.outer(*2 * [np.convolve([1, 2, 1], [1, 1])]) / 64
 
 
 def convolve_fir(x, padding):
-    """Every position of the 4×4 filter, on pictures padded (before, after)."""
+    """Every position of the 4×4 filter, on images padded (before, after)."""
     x = np.pad(x, [(0, 0), (0, 0), padding, padding])
     h, w = x.shape[2] - 3, x.shape[3] - 3
     return sum(FIR[i, j] * x[:, :, i : i + h, j : j + w] for i in range(4) for j in range(4))
@@ -127,9 +127,9 @@ def float64(tree):
 
 
 @functools.cache
-def value_and_gradients(player, num_classes):
+def value_and_gradients(role, num_classes):
     """The output, weights that make a scalar of it, and its gradients in parameters and input."""
-    network, (x, *label), params = example(player, num_classes)
+    network, (x, *label), params = example(role, num_classes)
 
     def scalar(params, x, weights):
         y = network.apply({"params": params}, x, *label)
@@ -142,28 +142,28 @@ def value_and_gradients(player, num_classes):
     return y, weights, {"params": params_bar, "input": x_bar}
 
 
-@every_player
+@every_network
 @every_conditioning
-def test_arithmetic_is_the_paper_s(player, num_classes):
-    _, (x, *label), params = example(player, num_classes)
-    y, _, _ = value_and_gradients(player, num_classes)
-    expected = REFERENCE[player](float64(params), np.float64(x), *map(np.asarray, label))
+def test_arithmetic_is_the_paper_s(role, num_classes):
+    _, (x, *label), params = example(role, num_classes)
+    y, _, _ = value_and_gradients(role, num_classes)
+    expected = REFERENCE[role](float64(params), np.float64(x), *map(np.asarray, label))
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(y, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
-@every_player
+@every_network
 @every_conditioning
-def test_gradients_are_the_paper_s(player, num_classes):
+def test_gradients_are_the_paper_s(role, num_classes):
     """Of every parameter and of the input, along random directions."""
-    _, (x, *label), params = example(player, num_classes)
-    _, weights, gradients = value_and_gradients(player, num_classes)
+    _, (x, *label), params = example(role, num_classes)
+    _, weights, gradients = value_and_gradients(role, num_classes)
     leaves, treedef = jax.tree.flatten(float64({"params": params, "input": x}))
     rng = np.random.default_rng(3)
 
     def scalar(changed, i):
         tree = treedef.unflatten([*leaves[:i], changed, *leaves[i + 1 :]])
-        y = REFERENCE[player](tree["params"], tree["input"], *map(np.asarray, label))
+        y = REFERENCE[role](tree["params"], tree["input"], *map(np.asarray, label))
         return np.sum(weights * y)
 
     for i, (leaf, gradient) in enumerate(zip(leaves, jax.tree.leaves(gradients), strict=True)):
@@ -251,11 +251,11 @@ def head_sizes(preset):
 
 
 @functools.cache
-def count(player, name):
+def count(role, name):
     preset = PRESETS[name]
-    network = player(preset.widths, preset.groups, num_classes=preset.num_classes)
+    network = role(preset.widths, preset.groups, num_classes=preset.num_classes)
     resolution = 4 * 2 ** (len(preset.widths) - 1)
-    shape = (1, preset.latent_dim) if player is Generator else (1, resolution, resolution, 3)
+    shape = (1, preset.latent_dim) if role is Generator else (1, resolution, resolution, 3)
     label = None if preset.num_classes is None else LABEL[:1]
     variables = jax.eval_shape(network.init, KEY, jnp.ones(shape), label)
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables))
@@ -280,23 +280,23 @@ def test_published_checkpoints_are_as_large(name, size):
 
 
 @functools.cache
-def initial(player):
-    network = player((64, 32), (8, 4), num_classes=50)
-    x = jax.random.normal(KEY, (3, 64) if player is Generator else (3, 8, 8, 3))
+def initial(role):
+    network = role((64, 32), (8, 4), num_classes=50)
+    x = jax.random.normal(KEY, (3, 64) if role is Generator else (3, 8, 8, 3))
     label = jnp.array([0, 7, 49])
     return network, x, label, jax.jit(network.init)(KEY, x, label)["params"]
 
 
-@every_player
-def test_initial_variances(player):
-    params = initial(player)[-1]
+@every_network
+def test_initial_variances(role):
+    params = initial(role)[-1]
     gain = math.sqrt(2 / (1 + 0.2**2)) / 4**0.25  # four blocks
     expected = {}
     for stage, width, groups in ("stage_4", 64, 8), ("stage_8", 32, 4):
         expected[stage, "expand"] = gain / math.sqrt(width)
         expected[stage, "mix"] = gain / math.sqrt(9 * 2 * width / groups)
         expected[stage, "project"] = 0
-    if player is Generator:
+    if role is Generator:
         expected |= {"basis": 1, "dense": 128**-0.5, "label": 50**-0.5, "image": 32**-0.5}
         expected["width_8"] = 64**-0.5
     else:
@@ -310,11 +310,11 @@ def test_initial_variances(player):
         np.testing.assert_allclose(np.sqrt(np.mean(np.square(leaf))), std, rtol=tolerance)
 
 
-@every_player
-def test_blocks_start_as_the_identity(player):
+@every_network
+def test_blocks_start_as_the_identity(role):
     """What is left is linear, hence odd; the leaky ReLUs are not."""
-    network, x, label, params = initial(player)
-    if player is Generator:  # an input as well
+    network, x, label, params = initial(role)
+    if role is Generator:  # an input as well
         params = params | {"label": jax.tree.map(jnp.zeros_like, params["label"])}
     apply = jax.jit(lambda params, x: network.apply({"params": params}, x, label))
     y, opposite = apply(params, x), apply(params, -x)
@@ -345,11 +345,11 @@ def test_r1_at_the_start_has_a_finite_gradient():
 # Interfaces.
 
 
-@every_player
-def test_bfloat16_is_close_and_ends_in_float32(player):
-    full, arguments, params = example(player, CLASSES)
+@every_network
+def test_bfloat16_is_close_and_ends_in_float32(role):
+    full, arguments, params = example(role, CLASSES)
     half = full.clone(dtype=jnp.bfloat16)
-    exact, _, _ = value_and_gradients(player, CLASSES)
+    exact, _, _ = value_and_gradients(role, CLASSES)
 
     @jax.jit
     def apply(params):
@@ -365,10 +365,10 @@ def test_bfloat16_is_close_and_ends_in_float32(player):
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
 
 
-@every_player
-def test_vmap_over_seeds_and_over_examples(player):
-    network, (x, label), params = example(player, CLASSES)
-    y, _, _ = value_and_gradients(player, CLASSES)
+@every_network
+def test_vmap_over_seeds_and_over_examples(role):
+    network, (x, label), params = example(role, CLASSES)
+    y, _, _ = value_and_gradients(role, CLASSES)
     seeds = jax.tree.map(lambda p: jnp.stack([p, 2 * p]), params)
 
     def one(params, x, label):
@@ -385,7 +385,7 @@ def test_sizes_are_free():
     g = Generator(**options, channels=1, num_classes=CLASSES, embedding_dim=7)
     d = Discriminator(**options, num_classes=CLASSES, embedding_dim=7)
 
-    def play(z):
+    def made(z):
         y, g_variables = g.init_with_output(KEY, z, LABEL)
         logits, d_variables = d.init_with_output(KEY, y, LABEL)
         return y, logits, g_variables["params"], d_variables["params"]
@@ -400,7 +400,7 @@ def test_sizes_are_free():
         assert params["stage_8"]["block_0"]["mix"]["kernel"].shape == (3, 3, 6, 24)
 
 
-@every_player
+@every_network
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
@@ -411,20 +411,20 @@ def test_sizes_are_free():
     ],
     ids=["lengths", "none", "blocks", "groups"],
 )
-def test_refuses_impossible_sizes(player, sizes, message):
-    x = jnp.ones((1, Z) if player is Generator else (1, 4, 4, 3))
+def test_refuses_impossible_sizes(role, sizes, message):
+    x = jnp.ones((1, Z) if role is Generator else (1, 4, 4, 3))
     with pytest.raises(ValueError, match=message):
-        player(**sizes).init(KEY, x)
+        role(**sizes).init(KEY, x)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (16, 8), (32, 32)])
-def test_discriminator_refuses_pictures_of_another_size(size):
+def test_discriminator_refuses_images_of_another_size(size):
     with pytest.raises(ValueError, match=f"16×16 pixels cannot judge images of {size[0]}×"):
         Discriminator(**STAGES).init(KEY, jnp.ones((1, *size, 3)))
 
 
-@every_player
-def test_conditional_networks_need_labels(player):
-    network = player(**STAGES, num_classes=CLASSES)
+@every_network
+def test_conditional_networks_need_labels(role):
+    network = role(**STAGES, num_classes=CLASSES)
     with pytest.raises(ValueError, match="labels"):
-        jax.eval_shape(network.init, KEY, *inputs(player))
+        jax.eval_shape(network.init, KEY, *inputs(role))

@@ -19,12 +19,12 @@ from gan_jax.networks.resampling import average_down, repeat_up
 KEY = jax.random.key(0)
 Z = 6
 LABEL = jnp.array([0, 1, 2, 1])
-PLAYERS = ("Generator", "Discriminator")
-every_player = pytest.mark.parametrize("player", PLAYERS)
+NETWORKS = ("Generator", "Discriminator")
+every_network = pytest.mark.parametrize("role", NETWORKS)
 
 
-def inputs(player, n=4, resolution=32, channels=3):
-    shape = (n, Z) if player == "Generator" else (n, resolution, resolution, channels)
+def inputs(role, n=4, resolution=32, channels=3):
+    shape = (n, Z) if role == "Generator" else (n, resolution, resolution, channels)
     return jax.random.normal(KEY, shape)
 
 
@@ -34,18 +34,18 @@ def count(module, *inputs):
 
 
 @functools.cache
-def example(player, **options):
+def example(role, **options):
     """A small network, an input of four examples, and arbitrary variables."""
-    module = getattr(resnet, player)(**{"width": 4, **options})
-    x = inputs(player)
+    module = getattr(resnet, role)(**{"width": 4, **options})
+    x = inputs(role)
     _, shapes = abstract(module, x, LABEL)
     return module, x, arbitrary(shapes)
 
 
 @functools.cache
-def after_training_pass(player):
+def after_training_pass(role):
     """The example of a conditional network once its singular vectors have seen its weights."""
-    module, x, variables = example(player, num_classes=3)
+    module, x, variables = example(role, num_classes=3)
     collections = [name for name in variables if name != "params"]
     train = functools.partial(module.apply, train=True, mutable=collections)
     return variables | jax.jit(train)(variables, x, LABEL)[1]
@@ -69,8 +69,8 @@ def test_shapes(norm, channels, num_classes, collections):
     )
     assert y.shape == (4, 32, 32, channels)
     assert set(variables) == {"params"} | collections
-    pictures = inputs("Discriminator", channels=channels)
-    y, variables = abstract(resnet.Discriminator(**options), pictures, label)
+    images = inputs("Discriminator", channels=channels)
+    y, variables = abstract(resnet.Discriminator(**options), images, label)
     assert y.shape == (4,)
     assert set(variables) == {"params"} | collections
 
@@ -184,11 +184,11 @@ def test_class_batch_norm_starts_as_batch_norm():
 
 
 @pytest.mark.parametrize(
-    ("player", "norm"),
+    ("role", "norm"),
     [("Generator", "batch"), ("Generator", "none"), ("Discriminator", "none")],
 )
-def test_label_matters_when_conditional(player, norm):
-    module, x, variables = example(player, num_classes=3, norm=norm)
+def test_label_matters_when_conditional(role, norm):
+    module, x, variables = example(role, num_classes=3, norm=norm)
     apply = jax.jit(module.apply)
     y, other = apply(variables, x, LABEL), apply(variables, x, LABEL.at[0].set(2))
     changed = np.abs(y - other).reshape(4, -1).max(axis=1) > 1e-6
@@ -264,19 +264,19 @@ def test_batch_norm_sees_the_global_batch(num_classes):
     assert largest_difference(jax.tree.map(lambda s: jnp.stack([s, s]), stats), spread) < 1e-4
 
 
-def test_both_players_learn():
+def test_both_networks_learn():
     options = {"num_classes": 3}
     batch = {"real": inputs("Discriminator"), "label": LABEL}
-    game = gan_jax.Adversarial(loss=losses.hinge, latent_dim=Z, ema=None)
+    objective = gan_jax.Adversarial(loss=losses.hinge, latent_dim=Z, ema=None)
 
-    def state(player):
-        module, _, variables = example(player, **options)
+    def state(role):
+        module, _, variables = example(role, **options)
         tx = optax.adam(1e-3)
         return gan_jax.TrainState.create(apply_fn=module.apply, variables=variables, tx=tx)
 
-    g, d = map(state, PLAYERS)
+    g, d = map(state, NETWORKS)
     for step, one, other in ((gan_jax.d_step, d, g), (gan_jax.g_step, g, d)):
-        new, metrics = step(one, other, batch, KEY, objective=game)
+        new, metrics = step(one, other, batch, KEY, objective=objective)
         assert np.isfinite(metrics["loss"])
         moved = jax.tree.map(lambda a, b: bool(jnp.any(a != b)), one.params, new.params)
         if one is d:  # where no example is beyond its margin, the hinge's pulls on it cancel
@@ -284,22 +284,22 @@ def test_both_players_learn():
         assert all(jax.tree.leaves(moved)), moved
 
 
-@every_player
+@every_network
 @pytest.mark.parametrize("norm", resnet.NORMS)
-def test_bfloat16_keeps_float32_parameters_and_results(player, norm):
-    module = getattr(resnet, player)(width=2, norm=norm, num_classes=3, dtype=jnp.bfloat16)
-    leaves = jax.tree.leaves(abstract(module, inputs(player), LABEL))
+def test_bfloat16_keeps_float32_parameters_and_results(role, norm):
+    module = getattr(resnet, role)(width=2, norm=norm, num_classes=3, dtype=jnp.bfloat16)
+    leaves = jax.tree.leaves(abstract(module, inputs(role), LABEL))
     assert {leaf.dtype for leaf in leaves} == {jnp.dtype(jnp.float32)}
 
 
-@every_player
+@every_network
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"resolution": 16}, "not 16"), ({"norm": "layer"}, "unknown norm 'layer'")],
 )
-def test_refuses_what_there_is_not(player, options, message):
+def test_refuses_what_there_is_not(role, options, message):
     with pytest.raises(ValueError, match=message):
-        abstract(getattr(resnet, player)(**options), inputs(player))
+        abstract(getattr(resnet, role)(**options), inputs(role))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ Z, CLASSES = 3, 4
 
 
 def smooth(x, before, after, gain=1.0):
-    """The filter [1, 3, 3, 1] / 8 along both axes, of a picture with so many zeros around it."""
+    """The filter [1, 3, 3, 1] / 8 along both axes, of a image with so many zeros around it."""
     x = np.pad(x, ((before, after), (before, after), (0, 0)))
     h, w, _ = x.shape
     kernel = gain * np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
@@ -96,7 +96,7 @@ def generated(p, noise, z, label):
 
 
 def features(p, residual, x):
-    """Of one picture, at 4×4 pixels."""
+    """Of one image, at 4×4 pixels."""
     x = lrelu(convolve(x, scaled(p["rgb"])) + p["rgb"]["bias"])
     for i in (2, 1):
         y = lrelu(convolve(x, scaled(p[f"conv_{i}"]), padding=1) + p[f"conv_{i}"]["bias"])
@@ -108,8 +108,8 @@ def features(p, residual, x):
     return x
 
 
-def judged(p, residual, pictures, labels, group):
-    xs = [features(p, residual, x) for x in pictures]
+def judged(p, residual, images, labels, group):
+    xs = [features(p, residual, x) for x in images]
     logits = []
     for i, (x, label) in enumerate(zip(xs, labels, strict=True)):
         neighbours = np.stack(xs[i - i % group : i - i % group + group])
@@ -285,12 +285,12 @@ def test_shapes_and_dtypes(resolution, num_classes, dtype):
 
 
 DISCRIMINATOR = stylegan2.Discriminator(**OPTIONS, num_classes=CLASSES)
-every_player = pytest.mark.parametrize(
+every_network = pytest.mark.parametrize(
     ("module", "x"), [(GENERATOR, LATENTS), (DISCRIMINATOR, PICTURES)], ids=["G", "D"]
 )
 
 
-@every_player
+@every_network
 def test_bfloat16_is_close(module, x):
     variables = filled(module, x, LABEL)
     half = module.clone(dtype=jnp.bfloat16)
@@ -299,7 +299,7 @@ def test_bfloat16_is_close(module, x):
     assert 0 < error < 0.03
 
 
-@every_player
+@every_network
 def test_label_matters_when_conditional(module, x):
     variables = filled(module, x, LABEL)
     changed = LABEL.at[1].set(3)
@@ -332,7 +332,7 @@ def test_demodulation_keeps_unit_variance_whatever_the_style():
     layer = ModulatedConv(6)
     variables = filled(layer, x, style)
     variables["params"]["bias"] = jnp.zeros(6)
-    y = layer.apply(variables, x, style)[:, 1, 1]  # where nothing is outside the picture
+    y = layer.apply(variables, x, style)[:, 1, 1]  # where nothing is outside the image
     np.testing.assert_allclose(np.std(y, axis=0), 1.0, rtol=0.15)
     assert np.std(layer.clone(demodulate=False).apply(variables, x, style)) > 5
 

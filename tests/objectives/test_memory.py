@@ -13,7 +13,7 @@ import numpy as np
 import optax
 import pytest
 from flax import struct
-from helpers import mlps, objective, pictures, points, through
+from helpers import images, make_objective, mlps, points, through
 
 import gan_jax
 from gan_jax import losses, networks
@@ -35,12 +35,12 @@ MLP = networks.mlp.Generator(width=8, depth=1)
 CRITIC = networks.mlp.Discriminator(width=8, depth=1)
 
 
-def players(game, batch=None, *, generator=MLP, discriminator=CRITIC, d_tx=None):
+def states(objective, batch=None, *, generator=MLP, discriminator=CRITIC, d_tx=None):
     create = functools.partial(
         gan_jax.create_train_states,
         generator=generator,
         discriminator=discriminator,
-        objective=game,
+        objective=objective,
         batch=points() if batch is None else batch,
         d_tx=d_tx or optax.adam(1e-3, b1=0.5),
         g_tx=optax.adam(1e-3, b1=0.5),
@@ -95,8 +95,8 @@ def test_lazy_adam_by_hand():
 
 
 def test_a_lazy_penalty_trains_like_its_own_on_its_turn():
-    lazy = objective(regularizers=(Lazy(R1(1.0), 2),))
-    always = objective(regularizers=(R1(2.0),))
+    lazy = make_objective(regularizers=(Lazy(R1(1.0), 2),))
+    always = make_objective(regularizers=(R1(2.0),))
     d, g = mlps(lazy)
     on, _ = gan_jax.d_step(d, g, points(), KEY, objective=lazy)
     same, _ = gan_jax.d_step(d, g, points(), KEY, objective=always)
@@ -107,22 +107,22 @@ def test_a_lazy_penalty_trains_like_its_own_on_its_turn():
 
 
 def test_memory_travels_with_the_state():
-    game = objective(regularizers=(R1(1.0), LeCam(0.1)))
-    d, g = players(game)
+    objective = make_objective(regularizers=(R1(1.0), LeCam(0.1)))
+    d, g = states(objective)
     assert d.collections == {OBJECTIVE: {"1": {"real": 0, "fake": 0}}}
-    new, metrics = gan_jax.d_step(d, g, points(), KEY, objective=game)
+    new, metrics = gan_jax.d_step(d, g, points(), KEY, objective=objective)
     memory = new.collections[OBJECTIVE]["1"]
     np.testing.assert_allclose(memory["real"], 0.01 * metrics["real_logit"], rtol=1e-5)
     np.testing.assert_allclose(memory["fake"], 0.01 * metrics["fake_logit"], rtol=1e-5)
     # The network is called without it, by the opponent too.
-    after, _ = gan_jax.g_step(g, new, points(), KEY, objective=game)
+    after, _ = gan_jax.g_step(g, new, points(), KEY, objective=objective)
     assert after.collections == {}
 
 
 def test_adaptive_probability_follows_the_signs():
-    """A critic that is sure of all real pictures raises it by the images of every 4 batches."""
-    game = AdaptiveAugmentation(
-        objective(augmentation=ADA(categories=("color",))), AdaptiveProbability(0.6, 64)
+    """A critic that is sure of all real images raises it by the images of every 4 batches."""
+    objective = AdaptiveAugmentation(
+        make_objective(augmentation=ADA(categories=("color",))), AdaptiveProbability(0.6, 64)
     )
 
     class Sure(nn.Module):
@@ -132,14 +132,14 @@ def test_adaptive_probability_follows_the_signs():
             return jnp.mean(x, axis=(1, 2, 3)) + bias
 
     generator = networks.dcgan.Generator(resolution=16, channels=1, width=2)
-    d, g = players(game, pictures(), generator=generator, discriminator=Sure())
+    d, g = states(objective, images(), generator=generator, discriminator=Sure())
     probabilities = []
     for i in range(8):
-        d, metrics = gan_jax.d_step(d, g, pictures(), jax.random.key(i), objective=game)
+        d, metrics = gan_jax.d_step(d, g, images(), jax.random.key(i), objective=objective)
         probabilities.append(float(metrics["augmentation"]))
     np.testing.assert_allclose(probabilities, [0, 0, 0, 0.5, 0.5, 0.5, 0.5, 1.0])
-    changed, _ = gan_jax.g_step(g, d, pictures(), KEY, objective=game)
-    plain, _ = gan_jax.g_step(g, d, pictures(), KEY, objective=objective())
+    changed, _ = gan_jax.g_step(g, d, images(), KEY, objective=objective)
+    plain, _ = gan_jax.g_step(g, d, images(), KEY, objective=make_objective())
     differ = [
         not np.array_equal(a, b)
         for a, b in zip(jax.tree.leaves(changed.params), jax.tree.leaves(plain.params), strict=True)
@@ -156,21 +156,21 @@ def test_packs_count_with_all_their_examples():
 def test_an_adaptive_probability_needs_one_to_set():
     for augmentation in (InstanceNoise(std=0.3), None):
         with pytest.raises(ValueError, match="augmentation that has one"):
-            AdaptiveAugmentation(objective(augmentation=augmentation), AdaptiveProbability())
+            AdaptiveAugmentation(make_objective(augmentation=augmentation), AdaptiveProbability())
 
 
 def test_adaptive_augmentation_needs_a_level():
-    game = objective(loss=losses.relativistic_pairing, augmentation=ADA())
+    objective = make_objective(loss=losses.relativistic_pairing, augmentation=ADA())
     with pytest.raises(ValueError, match="schedule its probability"):
-        AdaptiveAugmentation(game, AdaptiveProbability())
+        AdaptiveAugmentation(objective, AdaptiveProbability())
 
 
 @pytest.mark.parametrize("augmentation", [ADA(), DiffAugment()], ids=["ADA", "DiffAugment"])
 def test_points_are_not_augmented(augmentation):
-    game = objective(augmentation=augmentation)
-    d, g = mlps(game)
+    objective = make_objective(augmentation=augmentation)
+    d, g = mlps(objective)
     with pytest.raises(ValueError, match="for images"):
-        gan_jax.d_step(d, g, points(), KEY, objective=game)
+        gan_jax.d_step(d, g, points(), KEY, objective=objective)
 
 
 class Dropping(nn.Module):
@@ -189,23 +189,23 @@ def test_a_discriminator_gets_keys_in_training(packing):
     discriminator = Dropping()
     if packing > 1:
         discriminator = networks.packing.Packed(discriminator, packing)
-    game = objective()
-    d, g = players(game, discriminator=discriminator)
-    _, metrics = gan_jax.d_step(d, g, points(), KEY, objective=game)
+    objective = make_objective()
+    d, g = states(objective, discriminator=discriminator)
+    _, metrics = gan_jax.d_step(d, g, points(), KEY, objective=objective)
     whole = float(jnp.mean(points()["real"].sum(-1))) * packing
     assert abs(float(metrics["real_logit"]) - whole) > 1e-3
-    _, other = gan_jax.d_step(d, g, points(), jax.random.key(1), objective=game)
+    _, other = gan_jax.d_step(d, g, points(), jax.random.key(1), objective=objective)
     assert metrics["real_logit"] != other["real_logit"]
 
 
 def test_lecam_bears_batch_norm():
-    game = objective(regularizers=(LeCam(0.3),))
-    networks_ = {
+    objective = make_objective(regularizers=(LeCam(0.3),))
+    modules = {
         "generator": networks.dcgan.Generator(resolution=16, channels=1, width=2),
         "discriminator": networks.dcgan.Discriminator(resolution=16, width=2, norm="batch"),
     }
-    d, g = players(game, pictures(), **networks_)
-    _, metrics = gan_jax.d_step(d, g, pictures(), KEY, objective=game)
+    d, g = states(objective, images(), **modules)
+    _, metrics = gan_jax.d_step(d, g, images(), KEY, objective=objective)
     assert metrics["penalty"] > 0
 
 
@@ -221,8 +221,8 @@ def test_penalties_see_through_the_augmentation():
         def __call__(self, x, key, axis_name=None):
             return 2 * x
 
-    plain = objective(regularizers=(R1(1.0),))
-    augmented = objective(regularizers=(R1(1.0),), augmentation=Double())
+    plain = make_objective(regularizers=(R1(1.0),))
+    augmented = make_objective(regularizers=(R1(1.0),), augmentation=Double())
     d, g = mlps(plain)
     doubled = {"real": points()["real"] * 2}
     _, expected = gan_jax.d_step(d, g, doubled, KEY, objective=plain)
@@ -230,12 +230,12 @@ def test_penalties_see_through_the_augmentation():
     np.testing.assert_allclose(found["penalty"], 4 * expected["penalty"], rtol=1e-5)
 
 
-def test_both_players_are_augmented():
-    game = objective(augmentation=InstanceNoise(std=1.0))
-    d, g = mlps(game)
+def test_both_networks_are_augmented():
+    objective = make_objective(augmentation=InstanceNoise(std=1.0))
+    d, g = mlps(objective)
     for step, one, other in ((gan_jax.d_step, d, g), (gan_jax.g_step, g, d)):
-        _, noisy = step(one, other, points(), KEY, objective=game)
-        _, plain = step(one, other, points(), KEY, objective=objective())
+        _, noisy = step(one, other, points(), KEY, objective=objective)
+        _, plain = step(one, other, points(), KEY, objective=make_objective())
         assert abs(noisy["loss"] - plain["loss"]) > 1e-4
 
 
@@ -257,18 +257,18 @@ def test_class_loss_by_hand():
     np.testing.assert_allclose(class_loss(logits, jnp.array([1, 2])), expected, rtol=1e-6)
 
 
-def test_both_players_classify():
-    game = AuxiliaryClassifier(objective(), 2.0)
+def test_both_networks_classify():
+    objective = AuxiliaryClassifier(make_objective(), 2.0)
     batch = points() | {"label": jnp.arange(8) % 3}
     generator = networks.mlp.Generator(width=8, depth=1, num_classes=3)
-    d, g = players(game, batch, generator=generator, discriminator=Classifying())
-    new, first = gan_jax.d_step(d, g, batch, KEY, objective=game)
+    d, g = states(objective, batch, generator=generator, discriminator=Classifying())
+    new, first = gan_jax.d_step(d, g, batch, KEY, objective=objective)
     for _ in range(200):
-        new, metrics = gan_jax.d_step(new, g, batch, KEY, objective=game)
+        new, metrics = gan_jax.d_step(new, g, batch, KEY, objective=objective)
     assert float(metrics["class_loss"]) < 0.9 * float(first["class_loss"])
-    plain = objective()
+    plain = make_objective()
     before, _ = gan_jax.g_step(g, new, batch, KEY, objective=plain)
-    after, _ = gan_jax.g_step(g, new, batch, KEY, objective=game)
+    after, _ = gan_jax.g_step(g, new, batch, KEY, objective=objective)
     assert any(
         not np.array_equal(a, b)
         for a, b in zip(jax.tree.leaves(before.params), jax.tree.leaves(after.params), strict=True)
@@ -276,12 +276,12 @@ def test_both_players_classify():
 
 
 def test_an_auxiliary_loss_needs_a_classifier():
-    game = AuxiliaryClassifier(objective(), 1.0)
+    objective = AuxiliaryClassifier(make_objective(), 1.0)
     batch = points() | {"label": jnp.arange(8) % 3}
     generator = networks.mlp.Generator(width=8, depth=1, num_classes=3)
-    d, g = players(game, batch, generator=generator)
+    d, g = states(objective, batch, generator=generator)
     with pytest.raises(ValueError, match="class logits"):
-        gan_jax.d_step(d, g, batch, KEY, objective=game)
+        gan_jax.d_step(d, g, batch, KEY, objective=objective)
 
 
 # Packs
@@ -317,9 +317,9 @@ def test_packs_are_whole_and_without_labels():
 @pytest.mark.parametrize("penalty", [R1(2.0), WassersteinGP(1.0)], ids=["R1", "WGAN-GP"])
 def test_a_pack_has_one_gradient(penalty):
     """‖∇D‖² of Σ over a pack of 2 examples of 2 features is 4."""
-    game = objective(regularizers=(penalty,), loss=losses.wasserstein)
-    d, g = players(game, discriminator=networks.packing.Packed(Sum(), 2))
-    _, metrics = gan_jax.d_step(d, g, points(), KEY, objective=game)
+    objective = make_objective(regularizers=(penalty,), loss=losses.wasserstein)
+    d, g = states(objective, discriminator=networks.packing.Packed(Sum(), 2))
+    _, metrics = gan_jax.d_step(d, g, points(), KEY, objective=objective)
     np.testing.assert_allclose(metrics["penalty"], {R1: 4.0, WassersteinGP: 1.0}[type(penalty)])
 
 
@@ -327,8 +327,8 @@ def test_a_pack_has_one_gradient(penalty):
 
 
 def test_unrolling_by_hand():
-    """Dirac's game with Wasserstein's loss: D(x) = ψx, real at 0, G = θ. One SGD step of rate η
-    moves ψ by −ηθ, so that the generator's loss −(ψ − ηθ)θ has the gradient −ψ + 2ηθ."""
+    """Dirac-GAN with Wasserstein's loss: D(x) = ψx, real at 0, G = θ. One SGD step of rate η moves
+    ψ by −ηθ, so that the generator's loss −(ψ − ηθ)θ has the gradient −ψ + 2ηθ."""
 
     def generator(variables, z, label=None, *, train):
         return jnp.broadcast_to(variables["params"]["theta"], (len(z), 1))
@@ -344,16 +344,16 @@ def test_unrolling_by_hand():
     g = create(
         apply_fn=generator, variables={"params": {"theta": jnp.float32(theta)}}, tx=optax.sgd(1.0)
     )
-    game = Unrolled(objective(loss=losses.wasserstein, ema=None), 1)
-    new, _ = gan_jax.g_step(g, d, {"real": jnp.zeros((4, 1))}, KEY, objective=game)
+    objective = Unrolled(make_objective(loss=losses.wasserstein, ema=None), 1)
+    new, _ = gan_jax.g_step(g, d, {"real": jnp.zeros((4, 1))}, KEY, objective=objective)
     np.testing.assert_allclose(new.params["theta"], theta - (-psi + 2 * rate * theta), rtol=1e-6)
 
 
 def test_unrolling_leaves_the_discriminator_alone_and_is_finite():
-    game = Unrolled(objective(), 3)
-    d, g = players(game, d_tx=optax.adam(1e-2, b1=0.5, eps_root=1e-8))
-    ahead, metrics = gan_jax.g_step(g, d, points(), KEY, objective=game)
-    _, now = gan_jax.g_step(g, d, points(), KEY, objective=objective())
+    objective = Unrolled(make_objective(), 3)
+    d, g = states(objective, d_tx=optax.adam(1e-2, b1=0.5, eps_root=1e-8))
+    ahead, metrics = gan_jax.g_step(g, d, points(), KEY, objective=objective)
+    _, now = gan_jax.g_step(g, d, points(), KEY, objective=make_objective())
     assert np.isfinite(metrics["grad_norm"])
     assert metrics["loss"] > now["loss"]  # of a discriminator that has had time to answer
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(ahead.params))
@@ -369,23 +369,23 @@ class Styled(nn.Module):
         return nn.Dense(4)(jnp.tanh(jnp.sum(w, axis=1))).reshape(-1, 2, 2, 1)
 
 
-def path_length_game():
-    return PathLengthRegularization(objective(), (3, 2), gan_jax.PathLength(), every=2)
+def path_length_objective():
+    return PathLengthRegularization(make_objective(), (3, 2), gan_jax.PathLength(), every=2)
 
 
 def test_the_path_length_is_remembered():
-    game = path_length_game()
+    objective = path_length_objective()
     batch = {"real": jnp.zeros((4, 2, 2, 1))}
-    d, g = players(game, batch, generator=Styled(), discriminator=Sum())
+    d, g = states(objective, batch, generator=Styled(), discriminator=Sum())
     assert g.collections[OBJECTIVE] == {"path_length": 0}
-    first, metrics = gan_jax.g_step(g, d, batch, KEY, objective=game)
-    second, none = gan_jax.g_step(first, d, batch, KEY, objective=game)
+    first, metrics = gan_jax.g_step(g, d, batch, KEY, objective=objective)
+    second, none = gan_jax.g_step(first, d, batch, KEY, objective=objective)
     mean = first.collections[OBJECTIVE]["path_length"]
     assert mean > 0
     assert second.collections[OBJECTIVE]["path_length"] == mean
     assert metrics["penalty"] > 0
     assert none["penalty"] == 0
-    whole = dataclasses.replace(game, every=1)
+    whole = dataclasses.replace(objective, every=1)
     _, every = gan_jax.g_step(g, d, batch, KEY, objective=whole)
     np.testing.assert_allclose(metrics["penalty"], 2 * every["penalty"], rtol=1e-5)
 
@@ -401,28 +401,30 @@ class StyledImages(nn.Module):
 
 
 def everything():
-    game = objective(augmentation=DiffAugment(), regularizers=(LeCam(0.3), Lazy(R1(1.0), 2)))
-    game = AdaptiveAugmentation(game, AdaptiveProbability(0.6, images=8, every=1))
-    game = AuxiliaryClassifier(game, 0.5)
-    return Unrolled(PathLengthRegularization(game, (3, 2), every=2), 2)
+    objective = make_objective(
+        augmentation=DiffAugment(), regularizers=(LeCam(0.3), Lazy(R1(1.0), 2))
+    )
+    objective = AdaptiveAugmentation(objective, AdaptiveProbability(0.6, images=8, every=1))
+    objective = AuxiliaryClassifier(objective, 0.5)
+    return Unrolled(PathLengthRegularization(objective, (3, 2), every=2), 2)
 
 
 def test_what_wraps_an_objective_can_be_wrapped():
-    game = everything()
-    assert (game.ema, game.latent_dim) == (gan_jax.EMA(), 4)
-    assert game.loss is losses.non_saturating
+    objective = everything()
+    assert (objective.ema, objective.latent_dim) == (gan_jax.EMA(), 4)
+    assert objective.loss is losses.non_saturating
     batch = {"real": jax.random.normal(KEY, (4, 8, 8, 1)), "label": jnp.arange(4) % 3}
-    d, g = players(
-        game, batch, generator=StyledImages(), discriminator=Classifying(),
+    d, g = states(
+        objective, batch, generator=StyledImages(), discriminator=Classifying(),
         d_tx=optax.adam(1e-3, b1=0.5, eps_root=1e-8),
     )  # fmt: skip
     assert set(d.collections[OBJECTIVE]) == {"0", "augmentation"}
     assert set(g.collections[OBJECTIVE]) == {"path_length"}
-    new_d, d_metrics = gan_jax.d_step(d, g, batch, KEY, objective=game)
+    new_d, d_metrics = gan_jax.d_step(d, g, batch, KEY, objective=objective)
     assert {"penalty", "class_loss", "augmentation"} < set(d_metrics)
     assert jax.tree.structure(new_d) == jax.tree.structure(d)
     assert new_d.collections[OBJECTIVE]["augmentation"]["probability"] in (0, 0.5)
-    new_g, g_metrics = gan_jax.g_step(g, d, batch, KEY, objective=game)
+    new_g, g_metrics = gan_jax.g_step(g, d, batch, KEY, objective=objective)
     assert {"penalty", "class_loss"} < set(g_metrics)
     assert jax.tree.structure(new_g) == jax.tree.structure(g)
     assert new_g.collections[OBJECTIVE]["path_length"] > 0
@@ -439,10 +441,10 @@ def test_numbers_of_all_are_leaves():
 # Devices
 
 
-REMEMBERING = objective(
+REMEMBERING = make_objective(
     regularizers=(LeCam(0.3), Lazy(R1(1.0), 2)), augmentation=InstanceNoise(std=0.3)
 )
-CONSISTENT = objective(regularizers=(BalancedConsistency(InstanceNoise(std=0.3)),))
+CONSISTENT = make_objective(regularizers=(BalancedConsistency(InstanceNoise(std=0.3)),))
 
 
 @pytest.mark.parametrize(
@@ -451,26 +453,26 @@ CONSISTENT = objective(regularizers=(BalancedConsistency(InstanceNoise(std=0.3))
         (REMEMBERING, "pmap"),
         (REMEMBERING, "shard_map"),
         (CONSISTENT, "shard_map"),
-        (Unrolled(objective(), 2), "shard_map"),
+        (Unrolled(make_objective(), 2), "shard_map"),
     ],
     ids=["remembering, pmap", "remembering", "consistent", "unrolled"],
 )
-def test_shards_of_a_batch_give_what_the_whole_gives(game, transform):
-    d, g = players(game, d_tx=optax.adam(1e-3, b1=0.5, eps_root=1e-8))
+def test_shards_of_a_batch_give_what_the_whole_gives(objective, transform):
+    d, g = states(objective, d_tx=optax.adam(1e-3, b1=0.5, eps_root=1e-8))
     for step, one, other in ((gan_jax.d_step, d, g), (gan_jax.g_step, g, d)):
-        assert_devices_do_not_matter(transform, step, one, other, points(8), game)
+        assert_devices_do_not_matter(transform, step, one, other, points(8), objective)
 
 
 @pytest.mark.parametrize("at", [0, 1])
 def test_shards_have_one_path_length(at):
-    game, batch = path_length_game(), {"real": jnp.zeros((4, 2, 2, 1))}
-    d, g = players(game, batch, generator=Styled(), discriminator=Sum())
+    objective, batch = path_length_objective(), {"real": jnp.zeros((4, 2, 2, 1))}
+    d, g = states(objective, batch, generator=Styled(), discriminator=Sum())
     g = g.replace(step=jnp.int32(at))
-    assert_devices_do_not_matter("shard_map", gan_jax.g_step, g, d, batch, game)
+    assert_devices_do_not_matter("shard_map", gan_jax.g_step, g, d, batch, objective)
 
 
-def assert_devices_do_not_matter(transform, step, one, other, batch, game):
-    step = functools.partial(step, objective=game)
+def assert_devices_do_not_matter(transform, step, one, other, batch, objective):
+    step = functools.partial(step, objective=objective)
     whole, metrics = step(one, other, batch, KEY)
     parted, parts = through(transform, step)(one, other, batch, KEY)
     np.testing.assert_allclose(parts["loss"], metrics["loss"], rtol=1e-5)

@@ -16,7 +16,7 @@ DIRECTIONS = jnp.stack(
 
 
 def linear(offset):
-    """Pictures whose Jacobian is a matrix, times 1, 2, … for the examples in turn."""
+    """Images whose Jacobian is a matrix, times 1, 2, … for the examples in turn."""
     factors = jnp.arange(1.0, len(offset) + 1)[:, None]
     return 7 + jnp.einsum("nf,fhwc->nhwc", factors * offset, MATRIX)
 
@@ -37,7 +37,7 @@ def test_linear_generator():
 
 
 def test_no_penalty_where_lengths_are_their_mean():
-    """One picture, whose length the running mean knows at once."""
+    """One image, whose length the running mean knows at once."""
     first, mean = PathLength(decay=1.0)(linear, (1, FEATURES), KEY, jnp.zeros(()))
     np.testing.assert_allclose(first, 0, atol=1e-6)
     np.testing.assert_allclose(mean, lengths()[0], rtol=1e-5)
@@ -70,7 +70,7 @@ def test_running_mean_finds_the_mean_length():
 
 
 def test_does_not_depend_on_the_resolution():
-    """Pictures with every pixel doubled, of the same change at a pixel."""
+    """Images with every pixel doubled, of the same change at a pixel."""
 
     def one_feature(repeat):
         def generate(offset):

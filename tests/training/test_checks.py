@@ -130,7 +130,7 @@ def test_after_some_rollbacks_it_stops(tmp_path, monkeypatch):
     assert [r.to for r in Run.open(tmp_path).rollbacks()] == [0]
 
 
-def test_balance_slows_the_player_that_is_ahead(tmp_path, monkeypatch):
+def test_balance_slows_the_network_that_is_ahead(tmp_path, monkeypatch):
     monkeypatch.setattr("gan_jax.training.hooks.pace", lambda history: Pace(d_every=4, g_every=1))
     config = changed(balance=True, iterations=6, check_every=2)
     result = gan_jax.train(config, out=tmp_path)
@@ -147,7 +147,7 @@ def test_balance_with_equal_turns_is_training_as_usual(tmp_path, monkeypatch):
 
 def test_a_balanced_run_resumes_exactly(tmp_path, monkeypatch):
     """The pace is a function of the checks, which a resumed run reads."""
-    # A band in which every check slows one of the players.
+    # A band in which every check slows one of the networks.
     monkeypatch.setattr("gan_jax.health.balance.AHEAD", 0.5)
     monkeypatch.setattr("gan_jax.health.balance.BEHIND", 0.5)
     whole = gan_jax.train(changed(balance=True), out=tmp_path / "whole")

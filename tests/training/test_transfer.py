@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import assert_same, dcgans, objective
+from helpers import assert_same, dcgans, make_objective
 
 import gan_jax
 from gan_jax.config import Evaluation, Optimizer
@@ -41,12 +41,12 @@ def trained(tmp_path_factory):
     return gan_jax.train(SMALL, out=directory)
 
 
-def _arrays(players) -> int:
-    return len(jax.tree.leaves((players.d.params, players.g.params)))
+def _arrays(networks) -> int:
+    return len(jax.tree.leaves((networks.d.params, networks.g.params)))
 
 
 def test_what_fits_is_taken_over():
-    d, g = dcgans(objective(), labels=True, g_norm="batch")
+    d, g = dcgans(make_objective(), labels=True, g_norm="batch")
     trained = jax.tree.map(lambda x: x + 1, g)
     wider = dict(trained.params)
     wider["label"] = {"embedding": jnp.zeros((7, 4))}
