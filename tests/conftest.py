@@ -40,7 +40,12 @@ def _accepted(*flags: str) -> bool:
 
 def _flags() -> list[str]:
     # Nearly all of the tests' time is compilation, of programs that then run for a moment.
-    quick = ["--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false"]
+    quick = [
+        "--xla_backend_optimization_level=0",
+        "--xla_cpu_parallel_codegen_split_count=1",
+        "--xla_cpu_use_fusion_emitters=false",
+        "--xla_llvm_disable_expensive_passes=true",
+    ]
     known = quick if _accepted(*quick) else [flag for flag in quick if _accepted(flag)]
     return ["--xla_force_host_platform_device_count=4", *known]
 

@@ -72,7 +72,7 @@ def _states(ema, generator, discriminator, batch, seed):
         d_tx=optax.adam(1e-3, b1=0.5),
         g_tx=optax.adam(5e-4, b1=0.5),
     )
-    return jax.jit(create)(jax.random.key(seed))
+    return arbitrary_states(create, seed)
 
 
 def abstract(module, *inputs):
@@ -80,9 +80,32 @@ def abstract(module, *inputs):
     return jax.eval_shape(lambda: module.init_with_output(jax.random.key(0), *inputs, train=True))
 
 
-def arbitrary(shapes):
+def arbitrary_states(create, seed=0):
+    """Train states as `create` makes of a key, with arbitrary variables, which need not be compiled
+    as initial ones have to be."""
+
+    def filled(state):
+        def fill():  # each time anew: states whose leaves share a buffer cannot be donated
+            return arbitrary({"params": state.params, **state.collections}, seed)
+
+        collections = fill()
+        return state.replace(
+            step=jnp.int32(0),
+            params=collections.pop("params"),
+            collections=collections,
+            opt_state=jax.tree.map(
+                lambda x: jnp.asarray(np.zeros(x.shape, x.dtype)), state.opt_state
+            ),
+            ema_params=None if state.ema_params is None else fill()["params"],
+        )
+
+    d, g = jax.eval_shape(create, jax.random.key(seed))
+    return filled(d), filled(g)
+
+
+def arbitrary(shapes, seed=0):
     """Variables of these shapes that no initialiser would give, by which all units are alive."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
 
     def fill(path, leaf):
         value = rng.normal(0, 0.3, leaf.shape)

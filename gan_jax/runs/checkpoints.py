@@ -66,6 +66,10 @@ class Checkpoints:
         tree = _as_tree(d, g)
         if jax.process_count() > 1:
             tree = jax.tree.map(ocp_utils.fully_replicated_host_local_array_to_global_array, tree)
+        else:
+            # Of arrays on devices Orbax has every replica write a part, which it has to cut out
+            # first. A copy, since what is donated may share its memory with the host.
+            tree = jax.tree.map(np.array, jax.device_get(tree))
         self._manager.save(iteration, args=ocp.args.StandardSave(tree))
 
     def restore(

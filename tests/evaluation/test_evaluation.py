@@ -1,6 +1,7 @@
 """Scores of generators, with their conventions."""
 
 import dataclasses
+import importlib
 from types import SimpleNamespace
 
 import jax
@@ -270,7 +271,7 @@ def test_an_extractor_is_added_in_one_file(digits, tmp_path, monkeypatch):
         "CORNER = Kind('corner', 'one pixel',"
         " lambda request: Extractor('corner', lambda x: (x[:, 0, 0], None)))\n"
     )
-    package = kinds.extractors
+    package = importlib.import_module("gan_jax.evaluation.extractors")
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
     assert [*kinds.kinds()] == ["pixels", "classifier", "inception", "corner"]
     extractor = make_extractor("corner", digits, dataset="digits")

@@ -27,8 +27,8 @@ RECORDED = json.loads((HERE / "hashes.json").read_text()).get(environment(), {})
 CASES = sorted(path.stem for path in (HERE / "cases").glob("*.json"))
 RUNS = sorted(path.name for path in (HERE / "runs").iterdir())
 QUICK = {
-    "1": ("gaussians", "lecam", "streamed"),
-    "4": ("digits", "epochs", "balance", "packing"),
+    "1": ("gaussians", "streamed"),
+    "4": ("digits", "balance"),
 }
 """By number of devices, cases that together go through most of the code; the others are slow."""
 

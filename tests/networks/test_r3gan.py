@@ -390,7 +390,7 @@ def test_sizes_are_free():
         logits, d_variables = d.init_with_output(KEY, y, LABEL)
         return y, logits, g_variables["params"], d_variables["params"]
 
-    y, logits, g_params, d_params = jax.eval_shape(play, jnp.ones((2, Z)))
+    y, logits, g_params, d_params = jax.eval_shape(made, jnp.ones((2, Z)))
     assert y.shape == (2, 8, 8, 1)
     assert logits.shape == (2,)
     assert g_params["dense"]["kernel"].shape == (Z + 7, 4)

@@ -448,7 +448,7 @@ CONSISTENT = make_objective(regularizers=(BalancedConsistency(InstanceNoise(std=
 
 
 @pytest.mark.parametrize(
-    ("game", "transform"),
+    ("objective", "transform"),
     [
         (REMEMBERING, "pmap"),
         (REMEMBERING, "shard_map"),
