@@ -8,7 +8,6 @@ A run that is in the results already is not repeated.
 
 import dataclasses
 import json
-import statistics
 import tempfile
 from pathlib import Path
 
@@ -77,22 +76,7 @@ def main(out: Path = RESULTS / "balance.json", seeds: int = 10) -> None:
                 results["runs"][key] = measure(config)
                 results["environment"] = provenance("python -m evidence.balance")
                 out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    print("| digits, 2,000 iterations | updates | FID | coverage | AUC | updates D : G |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for case in CASES:
-        for updates, called in UPDATES.items():
-            name = f"{case} | {updates} | "
-            runs = [run for key, run in results["runs"].items() if key.startswith(name)]
-            d, g = (statistics.mean(run[f"{p}_updates"] for run in runs) for p in "dg")
-            print(
-                f"| {case} | {called} | {_spread(runs, 'FID')} | {_spread(runs, 'coverage')} | "
-                f"{_spread(runs, 'auc')} | {d:.0f} : {g:.0f} |"
-            )
-
-
-def _spread(runs: list[dict[str, float]], name: str) -> str:
-    values = [run[name] for run in runs]
-    return f"{statistics.mean(values):.3g} ± {statistics.stdev(values):.2g}"
+    print("python docs/make_tables.py puts it into the page on evidence")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,6 @@ def _flags() -> list[str]:
     # Nearly all of the tests' time is compilation, of programs that then run for a moment.
     quick = [
         "--xla_backend_optimization_level=0",
-        "--xla_cpu_parallel_codegen_split_count=1",
         "--xla_cpu_use_fusion_emitters=false",
         "--xla_llvm_disable_expensive_passes=true",
     ]

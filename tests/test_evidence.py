@@ -73,17 +73,15 @@ def test_tables_are_made_from_results_without_measuring(path, monkeypatch, capsy
     assert capsys.readouterr().out.startswith("| ")
 
 
-def test_the_table_of_balance_is_made_without_measuring(monkeypatch, capsys):
+def test_what_was_measured_of_balance_is_not_measured_again(monkeypatch):
+    path = balance.RESULTS / "balance.json"
+    before = path.read_text()
     monkeypatch.setattr(balance, "train", None)
     balance.main()
-    *_, last = capsys.readouterr().out.splitlines()
-    assert last == (
-        "| critic behind: rates 1:20, no penalty | balanced | 3.22 ± 0.3 | 0.0119 ± 0.0068 | "
-        "0.0366 ± 0.015 | 2000 : 310 |"
-    )
+    assert path.read_text() == before
 
 
-def test_what_was_said_of_recorded_runs_is_a_table(tmp_path, capsys):
+def test_recorded_runs_are_judged(tmp_path, capsys):
     """Two runs of a kind, one of which no threshold was chosen on."""
     checks = [{"iteration": 60 * (i + 1), "auc": 0.6, "distance": 1 / (i + 1)} for i in range(20)]
     provocation = provocations.PROVOCATIONS[0]
@@ -95,7 +93,9 @@ def test_what_was_said_of_recorded_runs_is_a_table(tmp_path, capsys):
         with (tmp_path / "part0.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
     diagnosis.score(tmp_path)
-    assert "| `healthy` | 1 | 100% | 1 | **100%** | ring 100% | – |" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "right of 1 runs that thresholds were chosen on: 100%" in said
+    assert "right of 1 runs not seen before: 100%" in said
 
 
 def test_provocations_can_be_trained():
