@@ -4,9 +4,24 @@ import functools
 import importlib
 import pkgutil
 from types import ModuleType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-T = TypeVar("T")
+
+class Placed(Protocol):
+    """What can be discovered."""
+
+    @property
+    def name(self) -> str:
+        """By which it is asked for."""
+        ...
+
+    @property
+    def place(self) -> int:
+        """Where it comes in a list of its kind."""
+        ...
+
+
+T = TypeVar("T", bound=Placed)
 
 
 def modules(package: str) -> tuple[ModuleType, ...]:
@@ -16,7 +31,7 @@ def modules(package: str) -> tuple[ModuleType, ...]:
 
 def discover(package: str, kind: type[T]) -> dict[str, T]:
     """Every instance of `kind` at the top level of a module of a package, by its `name`, in the
-    order of its `place`, a number.
+    order of its `place`.
 
     Raises:
         ValueError: two have the same name.

@@ -31,19 +31,20 @@ class Stream:
 
     def read(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """These examples, decoded now."""
-        examples, labels = gather(self.source, indices)
-        return {self.name: examples} | ({} if self.label is None else {self.label: labels})
+        return self._named(*gather(self.source, indices))
 
     def whole(self) -> dict[str, np.ndarray] | None:
         """All examples, if they are in memory."""
         if not isinstance(self.source, Examples):
             return None
-        arrays = {self.name: self.source.real}
-        if self.label is not None:
-            if self.source.label is None:
-                raise ValueError(f"the stream {self.name} has no labels")
-            arrays[self.label] = self.source.label
-        return arrays
+        return self._named(self.source.real, self.source.label)
+
+    def _named(self, examples: np.ndarray, labels: np.ndarray | None) -> dict[str, np.ndarray]:
+        if self.label is None:
+            return {self.name: examples}
+        if labels is None:
+            raise ValueError(f"the stream {self.name} has no labels")
+        return {self.name: examples, self.label: labels}
 
     def zeros(self, *shape: int) -> dict[str, np.ndarray]:
         """Room for what is read: arrays of examples and labels with these leading axes."""

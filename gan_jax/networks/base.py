@@ -14,7 +14,7 @@ Its fields are its settings: others cannot be set for it.
 
 import abc
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -23,6 +23,17 @@ from gan_jax.errors import InputError
 from gan_jax.sections import Kind
 
 Norm = Literal["batch", "spectral", "none"]
+"""Of DCGANs and ResNets: batch norm, spectral norm (Miyato et al., 2018), or no norm."""
+NORMS: tuple[str, ...] = get_args(Norm)
+
+
+def check_norm(norm: str) -> None:
+    """
+    Raises:
+        ValueError: there is no such norm.
+    """
+    if norm not in NORMS:
+        raise ValueError(f"unknown norm {norm!r}: one of {', '.join(NORMS)}")
 
 
 @dataclasses.dataclass(frozen=True)

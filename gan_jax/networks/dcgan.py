@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from gan_jax.networks import base
-from gan_jax.networks.base import Form, Norm
+from gan_jax.networks.base import Form, Norm, check_norm
 from gan_jax.networks.layers import (
     Conv,
     Dense,
@@ -32,15 +32,13 @@ from gan_jax.networks.layers import (
 from gan_jax.sections import number
 
 RESOLUTIONS = (8, 16, 32, 64, 128)
-NORMS = ("batch", "spectral", "none")
 
 
 def _widths(resolution: int, width: int, norm: str) -> list[int]:
     """Channel counts from 4×4 up to half the resolution."""
     if resolution not in RESOLUTIONS:
         raise ValueError(f"a DCGAN makes images of {RESOLUTIONS} pixels, not {resolution}")
-    if norm not in NORMS:
-        raise ValueError(f"unknown norm {norm!r}: one of {', '.join(NORMS)}")
+    check_norm(norm)
     halvings = resolution.bit_length() - 3  # from the full resolution down to 4
     return [width * 2**i for i in reversed(range(halvings))]
 

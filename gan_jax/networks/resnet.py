@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from gan_jax.networks import base
-from gan_jax.networks.base import Form, Norm
+from gan_jax.networks.base import Form, Norm, check_norm
 from gan_jax.networks.layers import (
     Conv,
     Dense,
@@ -36,7 +36,6 @@ from gan_jax.networks.resampling import average_down, repeat_up
 from gan_jax.sections import number
 
 RESOLUTIONS = (32, 64, 128)
-NORMS = ("batch", "spectral", "none")
 CONDITIONINGS = ("projection", "auxiliary")
 
 # Channels at 4×4 and after each of the generator's blocks, and after each of the discriminator's,
@@ -252,8 +251,7 @@ class Head(nn.Module):
 def _check(resolution: int, norm: str) -> None:
     if resolution not in RESOLUTIONS:
         raise ValueError(f"a ResNet makes images of {RESOLUTIONS} pixels, not {resolution}")
-    if norm not in NORMS:
-        raise ValueError(f"unknown norm {norm!r}: one of {', '.join(NORMS)}")
+    check_norm(norm)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gan_jax.networks import dcgan, mlp
+from gan_jax.networks.base import NORMS
 
 KEY = jax.random.key(0)
 Z = 5
@@ -149,7 +150,7 @@ def test_discriminator_refuses_images_of_another_size(size):
     [
         (mlp, {}),
         (mlp, {"num_classes": 3}),
-        *[(dcgan, {"norm": n, "num_classes": c}) for n in dcgan.NORMS for c in (None, 3)],
+        *[(dcgan, {"norm": n, "num_classes": c}) for n in NORMS for c in (None, 3)],
     ],
 )
 def test_bfloat16_keeps_float32_parameters_and_results(family, role, options):

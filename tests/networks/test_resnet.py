@@ -12,6 +12,7 @@ from helpers import abstract, arbitrary, largest_difference
 import gan_jax
 from gan_jax import losses
 from gan_jax.networks import resnet
+from gan_jax.networks.base import NORMS
 from gan_jax.networks.layers import conv_same
 from gan_jax.networks.normalization import ClassBatchNorm
 from gan_jax.networks.resampling import average_down, repeat_up
@@ -285,7 +286,7 @@ def test_both_networks_learn():
 
 
 @every_network
-@pytest.mark.parametrize("norm", resnet.NORMS)
+@pytest.mark.parametrize("norm", NORMS)
 def test_bfloat16_keeps_float32_parameters_and_results(role, norm):
     module = getattr(resnet, role)(width=2, norm=norm, num_classes=3, dtype=jnp.bfloat16)
     leaves = jax.tree.leaves(abstract(module, inputs(role), LABEL))
