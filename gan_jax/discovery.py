@@ -4,24 +4,9 @@ import functools
 import importlib
 import pkgutil
 from types import ModuleType
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
-
-class Placed(Protocol):
-    """What can be discovered."""
-
-    @property
-    def name(self) -> str:
-        """By which it is asked for."""
-        ...
-
-    @property
-    def place(self) -> int:
-        """Where it comes in a list of its kind."""
-        ...
-
-
-T = TypeVar("T", bound=Placed)
+T = TypeVar("T")
 
 
 def modules(package: str) -> tuple[ModuleType, ...]:
@@ -31,17 +16,23 @@ def modules(package: str) -> tuple[ModuleType, ...]:
 
 def discover(package: str, kind: type[T]) -> dict[str, T]:
     """Every instance of `kind` at the top level of a module of a package, by its `name`, in the
-    order of its `place`.
+    order of its `place`, a number.
 
     Raises:
         ValueError: two have the same name.
     """
+    values: list[Any] = [
+        value
+        for module in modules(package)
+        for value in vars(module).values()
+        if isinstance(value, kind)
+    ]
+    values.sort(key=lambda value: (value.place, value.name))
     found: dict[str, T] = {}
-    for module in modules(package):
-        for value in vars(module).values():
-            if isinstance(value, kind) and found.setdefault(value.name, value) is not value:
-                raise ValueError(f"there are two of {kind.__name__} {value.name!r}")
-    return dict(sorted(found.items(), key=lambda item: (item[1].place, item[0])))
+    for value in values:
+        if found.setdefault(value.name, value) is not value:
+            raise ValueError(f"there are two of {kind.__name__} {value.name!r}")
+    return found
 
 
 @functools.cache

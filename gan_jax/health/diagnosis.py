@@ -123,9 +123,10 @@ class Recent:
         return float(np.median(values)) if len(values) else float("nan")
 
     def smooth(self, name: str) -> np.ndarray:
-        """Running medians, one per check."""
+        """Running medians of up to three checks, one per check."""
         values = self.all(name)
-        return np.array([np.median(values[max(0, i - 2) : i + 1]) for i in range(len(values))])
+        begun = [np.median(values[:n]) for n in range(1, min(len(values), 2) + 1)]
+        return np.array([*begun, *np.median([values[:-2], values[1:-1], values[2:]], axis=0)])
 
 
 def _find(r: Recent) -> tuple[State, str]:

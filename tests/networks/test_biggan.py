@@ -139,7 +139,7 @@ def softmax(scores):
 
 def test_attention_is_the_paper_s():
     x = jax.random.normal(KEY, (2, 4, 6, 16))
-    variables = SelfAttention().init(KEY, x)
+    variables = jax.jit(SelfAttention().init)(KEY, x)
     params = variables["params"]
     assert {k: v["kernel"].shape[2:] for k, v in params.items() if k != "gamma"} == {
         "query": (16, 2),
@@ -167,7 +167,7 @@ def test_attention_is_the_paper_s():
 
 def test_attention_starts_as_the_identity():
     x = jax.random.normal(KEY, (2, 4, 4, 8))
-    y, variables = SelfAttention(spectral=True).init_with_output(KEY, x)
+    y, variables = jax.jit(SelfAttention(spectral=True).init_with_output)(KEY, x)
     np.testing.assert_array_equal(y, x)
     assert set(variables["spectral"]) == {"query", "key", "value", "out"}
 
@@ -212,7 +212,7 @@ def test_label_and_every_part_of_the_latents_matter():
     for i in range(Z):
         np.testing.assert_array_equal(changed(z.at[0, i].add(1.0), LABEL), one)
     with pytest.raises(ValueError, match="needs labels"):
-        module.apply(variables, z)
+        jax.eval_shape(module.apply, variables, z)
 
 
 def test_power_iteration_in_training_only():

@@ -127,21 +127,23 @@ def test_no_batch_norm_at_either_network_s_images():
 def test_refuses_other_resolutions(role, resolution):
     inputs = {"Generator": (1, Z), "Discriminator": (1, resolution, resolution, 3)}
     with pytest.raises(ValueError, match=f"not {resolution}"):
-        getattr(dcgan, role)(resolution=resolution).init(KEY, jnp.ones(inputs[role]))
+        jax.eval_shape(
+            getattr(dcgan, role)(resolution=resolution).init, KEY, jnp.ones(inputs[role])
+        )
 
 
 @every_network
 def test_refuses_unknown_norms(role):
     module, x = tiny(dcgan, role, norm="layer")
     with pytest.raises(ValueError, match="unknown norm 'layer'"):
-        module.init(KEY, x)
+        jax.eval_shape(module.init, KEY, x)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (8, 16), (4, 4)])
 def test_discriminator_refuses_images_of_another_size(size):
     module = dcgan.Discriminator(resolution=8)
     with pytest.raises(ValueError, match=f"8×8 pixels cannot judge images of {size[0]}×{size[1]}"):
-        module.init(KEY, jnp.ones((1, *size, 3)))
+        jax.eval_shape(module.init, KEY, jnp.ones((1, *size, 3)))
 
 
 @every_network

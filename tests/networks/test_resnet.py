@@ -195,7 +195,7 @@ def test_label_matters_when_conditional(role, norm):
     changed = np.abs(y - other).reshape(4, -1).max(axis=1) > 1e-6
     np.testing.assert_array_equal(changed, [True, False, False, False])
     with pytest.raises(ValueError, match="needs labels"):
-        module.apply(variables, x)
+        jax.eval_shape(module.apply, variables, x)
 
 
 def test_projection_and_auxiliary_classifier():
