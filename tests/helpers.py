@@ -115,7 +115,7 @@ def arbitrary(shapes, seed=0):
             value = 1 + np.abs(value)
         elif path[-1].key == "bias":
             value = np.abs(value)
-        return jnp.asarray(value, leaf.dtype)
+        return jnp.asarray(np.asarray(value).astype(leaf.dtype))
 
     return jax.tree.map_with_path(fill, shapes)
 

@@ -133,7 +133,7 @@ def filled(module, *inputs, seed=0):
         names = [p.key for p in path]
         std = 100.0 if names[1] == "mapping" and names[2].startswith("dense") else 1.0
         mean = float(names[-2:] == ["affine", "bias"])
-        return jnp.asarray(rng.normal(mean, std, shape.shape), shape.dtype)
+        return jnp.asarray(rng.normal(mean, std, shape.shape).astype(shape.dtype))
 
     return jax.tree_util.tree_map_with_path(draw, shapes)
 
