@@ -68,8 +68,8 @@ class Checkpoints:
             tree = jax.tree.map(ocp_utils.fully_replicated_host_local_array_to_global_array, tree)
         else:
             # Of arrays on devices Orbax has every replica write a part, which it has to cut out
-            # first. A copy, since what is donated may share its memory with the host.
-            tree = jax.tree.map(np.array, jax.device_get(tree))
+            # first.
+            tree = jax.device_get(tree)
         self._manager.save(iteration, args=ocp.args.StandardSave(tree))
 
     def restore(

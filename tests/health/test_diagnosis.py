@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 
+import numpy as np
 import pytest
 
 from evidence.diagnosis import RESULTS, judge
@@ -160,6 +161,12 @@ def test_every_failure_comes_with_a_suggestion_and_reads_well():
         assert found.evidence.endswith(".")
         assert found.suggestion.endswith(".")
     assert set(seen) == set(STATES) - set(GOOD)
+
+
+@pytest.mark.parametrize("n", range(6))
+def test_running_medians(n):
+    recent = diagnosis.Recent([{"distance": x} for x in (5.0, 1.0, 4.0, 9.0, 10.0)[:n]])
+    np.testing.assert_array_equal(recent.smooth("distance"), [5, 3, 4, 4, 9][:n])
 
 
 def test_recorded_runs_are_told_as_the_readme_says():
