@@ -8,8 +8,10 @@ many seconds it may take.
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import faulthandler
+import fcntl
 import functools
 import importlib
 import json
@@ -21,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -291,6 +293,15 @@ def warmed(options: Options, record: Record, what: str, dtype: str) -> None:
     record.add(note="other parts ran meanwhile")
 
 
+@contextlib.contextmanager
+def _device(*, alone: bool) -> Iterator[None]:
+    """While this lasts, no other part has the device alone; nor, if this one has it alone, at all.
+    What compiles tries kernels there, so that nothing can be timed meanwhile."""
+    with (Path(tempfile.gettempdir()) / f"gan_jax-device-{os.getuid()}").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
+
+
 def _timed(run: Callable[[int], float], start: int, *, small: bool, repeats: int = 3) -> dict:
     """Milliseconds of an iteration: the median of some repeats of about half a second."""
     iterations, wanted = start, 0.02 if small else 0.5
@@ -363,7 +374,7 @@ PRESETS = {
 
 def presets(options: Options, record: Record, what: str, dtype: str) -> None:
     """Images per second of a published preset on random images, in bfloat16 and in float32, and
-    the hours that its images take then. Both compile at once."""
+    the hours that its images take then. Both compile at once, and beside other presets."""
     module, name = PRESETS[what]
     config = importlib.import_module(f"experiments.{module}").CONFIGS[name]
     if options.small:
@@ -378,12 +389,13 @@ def presets(options: Options, record: Record, what: str, dtype: str) -> None:
     images = config.iterations * config.batch_size * of_batches
     record.add(published_batch_size=config.batch_size, images=images)
     dtypes = ("bfloat16",) if options.small else ("bfloat16", "float32")
-    with concurrent.futures.ThreadPoolExecutor(len(dtypes)) as pool:
+    with _device(alone=False), concurrent.futures.ThreadPoolExecutor(len(dtypes)) as pool:
         building = {d: pool.submit(_preset, config, name, d) for d in dtypes}
         concurrent.futures.wait(building.values())
     for kind in dtypes:
         try:
-            found = _fitting(config, name, kind, building.pop(kind), small=options.small)
+            with _device(alone=True):
+                found = _fitting(config, name, kind, building.pop(kind), small=options.small)
         except Exception as error:  # the other kind of number may do
             record.add(**{kind: {"error": str(error)[-1500:]}})
             continue
