@@ -8,6 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 Logits = Float[Array, " b"]
+Raw = Float[Array, "b *patches"]
+"""What a discriminator returns: a logit for each example, or a map of logits, one for each patch of
+each example."""
 CriticFunction = Callable[[Array], Logits]
 """Maps a batch [B, …] to logits [B] (or [B / n], of packs of n examples)."""
 
@@ -18,13 +21,23 @@ class Judged:
 
     critic: CriticFunction
     examples: Array
-    judged: tuple[Logits, Callable[[Logits], tuple[Array]]] | None = None
-    """The logits of a pass that judged the examples already, and its pullback: from cotangents of
+    judged: tuple[Raw, Callable[[Raw], tuple[Array]]] | None = None
+    """What a pass that judged the examples already returned, and its pullback: from cotangents of
     the logits to those of the examples. None where the critic is to be asked."""
 
     @property
     def logits(self) -> Logits:
-        """The logit of every example."""
+        """The logit of every example: the mean over its patches."""
+        return of_examples(self._raw)
+
+    @property
+    def patches(self) -> Float[Array, " p"]:
+        """The logits of all patches of all examples, on which losses are; of a discriminator that
+        judges images whole, those of the examples."""
+        return self._raw.reshape(-1)
+
+    @property
+    def _raw(self) -> Raw:
         return self.critic(self.examples) if self.judged is None else self.judged[0]
 
     @property
@@ -35,7 +48,8 @@ class Judged:
         treats examples apart. A logit of a pack of examples has the gradients of all of them.
         """
         logits, pull_back = self.judged or jax.vjp(self.critic, self.examples)
-        (gradients,) = pull_back(jnp.ones_like(logits))
+        # A mean over patches has this much of each.
+        (gradients,) = pull_back(jnp.full_like(logits, len(logits) / logits.size))
         return gradients.reshape(len(logits), -1).astype(jnp.float32)
 
 
@@ -76,6 +90,11 @@ class Critic:
     def at(self, x: Array) -> Judged:
         """What it makes of other examples than those at hand."""
         return Judged(self.function, x)
+
+
+def of_examples(raw: Raw) -> Logits:
+    """The logit of every example: of a map of patches, the mean."""
+    return raw if raw.ndim == 1 else jnp.mean(raw.reshape(len(raw), -1), axis=1)
 
 
 def as_critic(critic: Critic | CriticFunction, real: Array, fake: Array) -> Critic:

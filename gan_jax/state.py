@@ -98,7 +98,7 @@ class TrainState(struct.PyTreeNode):
         variables = {"params": params, **seen}
         options["train"] = train
         for name, value in (("axis_name", axis_name), ("key", key)):
-            if value is not None and _takes(self.apply_fn, name):
+            if value is not None and takes(self.apply_fn, name):
                 options[name] = value
         if train and seen:
             output, updated = self.apply_fn(variables, *inputs, mutable=list(seen), **options)
@@ -117,9 +117,9 @@ class TrainState(struct.PyTreeNode):
 
 
 @functools.cache
-def _takes(apply_fn: Callable[..., Any], name: str) -> bool:
-    """Whether a network takes this keyword. A module's `apply` takes every one and hands it to the
-    module's `__call__`, which is where to look."""
+def takes(apply_fn: Callable[..., Any], name: str) -> bool:
+    """Whether a network, by its `apply_fn`, takes this keyword. A module's `apply` takes every one
+    and hands it to the module's `__call__`, which is where to look."""
     inside = _inside(apply_fn)
     if inspect.ismethod(inside) and inside.__name__ == "apply" and callable(inside.__self__):
         inside = type(inside.__self__).__call__

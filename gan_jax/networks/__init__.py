@@ -1,5 +1,33 @@
 """Generators and discriminators, in Flax Linen."""
 
-from gan_jax.networks import biggan, dcgan, layers, mlp, packing, r3gan, resnet, stylegan2
+from gan_jax.networks import (
+    biggan,
+    cyclegan,
+    dcgan,
+    layers,
+    mlp,
+    packing,
+    patchgan,
+    r3gan,
+    resnet,
+    rrdb,
+    stylegan2,
+    unet,
+    unet_critic,
+)
 
-__all__ = ["biggan", "dcgan", "layers", "mlp", "packing", "r3gan", "resnet", "stylegan2"]
+__all__ = [
+    "biggan",
+    "cyclegan",
+    "dcgan",
+    "layers",
+    "mlp",
+    "packing",
+    "patchgan",
+    "r3gan",
+    "resnet",
+    "rrdb",
+    "stylegan2",
+    "unet",
+    "unet_critic",
+]

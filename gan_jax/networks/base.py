@@ -48,6 +48,8 @@ class Form:
     """Of a generator's noise."""
     auxiliary: bool = False
     """Whether the discriminator is to classify, instead of being told the class."""
+    scale: int = 1
+    """How many times larger a translator's images are than what it makes them of."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +101,38 @@ class GeneratorSection(NetworkSection, package="gan_jax.networks"):
     def style_shape(self, form: Form) -> tuple[int, ...] | None:
         """Of one example's styles, for generators that take a `style_offset`; None for others."""
         return None
+
+
+@dataclasses.dataclass(frozen=True)
+class TranslatorSection(NetworkSection, package="gan_jax.networks"):
+    """A generator of another kind: from images [B, h, w, c] to images.
+
+    The form it is built for is that of the images it makes.
+    """
+
+    least: ClassVar[int] = 1
+    """The smallest side of what it makes them of."""
+    scales: ClassVar[tuple[int, ...]] = (1,)
+    """How many times larger its images can be than what it makes them of."""
+
+    def multiple_of(self, form: Form) -> int:
+        """The sides of what it makes images of are multiples of so many pixels."""
+        return 1
+
+    def check(self, form: Form, where: str) -> None:
+        super().check(form, where)
+        if form.scale not in self.scales:
+            able = [k for k, t in TranslatorSection.kinds().items() if form.scale in t.scales]
+            change = f"set {where}.kind to {' or '.join(able)}" if able else "this no kind can do"
+            raise InputError(
+                f"{self.kind} {where}s do not make images {form.scale} times as large: {change}"
+            )
+        multiple, side = self.multiple_of(form), form.shape[0] // form.scale
+        if side % multiple or side < self.least:
+            raise InputError(
+                f"{self.kind} {where}s take images whose sides are multiples of {multiple} from "
+                f"{max(multiple, self.least)} on: set data.resolution to one of these, not {side}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

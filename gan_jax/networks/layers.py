@@ -11,7 +11,7 @@ Kernels are `[height, width, in, out]`. Parameters are float32; `dtype` is what 
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, Int
 Dtype = Any
 Initializer = Callable[..., Array]
 Images = Float[Array, "n h w c_in"]
+Padding = Literal["zeros", "reflect"]
 
 
 def canonical_form() -> bool:
@@ -85,22 +86,46 @@ def _same_transpose(y: Array, kernel: Array) -> Array:
 
 
 def _same_kernel_gradient(x: Array, y: Array) -> Array:
-    """A convolution of images whose channels are the examples, with `y` as its kernel; a few
-    examples at a time, since it slows down where its sums are long."""
-    n = len(x)
+    return _kernel_gradient(x, y, 1)
+
+
+def _kernel_gradient(x: Array, y: Array, padding: int) -> Array:
+    """Of a convolution of stride 1: a convolution of images whose channels are the examples, with
+    `y` as its kernel; a few examples at a time, since it slows down where its sums are long."""
+    n, edges = len(x), (padding, padding)
+    height, width = (x.shape[i] + 2 * padding - y.shape[i] + 1 for i in (1, 2))
     few = max(m for m in range(1, _FEW + 1) if n % m == 0)
     xs, ys = (a.reshape(n // few, few, *a.shape[1:]) for a in (x, y))
 
     def add(i, total):
         x, y = lax.optimization_barrier((xs[i], ys[i]))  # more fused in makes transposing slow
-        part = _convolve(x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3), (1, 1), (1, 1))
+        part = _convolve(x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3), edges, edges)
         return total + part
 
-    zeros = jnp.zeros((x.shape[-1], 3, 3, y.shape[-1]), jnp.float32)
+    shape = (x.shape[-1], height, width, y.shape[-1])
+    # Under shard_map they have to differ between devices if what is added does.
+    zeros = sum(jnp.zeros_like(a, jnp.float32, shape=shape) for a in (x, y))
     return lax.fori_loop(0, n // few, add, zeros).transpose(1, 2, 0, 3).astype(y.dtype)
 
 
 _FEW = 16  # measured
+
+
+# Any size, stride 1, no padding. The transpose pads the other way around.
+
+
+def _valid(x: Array, kernel: Array) -> Array:
+    return _convolve(x, kernel, (0, 0), (0, 0))
+
+
+def _valid_transpose(y: Array, kernel: Array) -> Array:
+    height, width = (size - 1 for size in kernel.shape[:2])
+    y = jnp.pad(y, ((0, 0), (height, height), (width, width), (0, 0)))
+    return _valid(y, jnp.flip(kernel, (0, 1)).transpose(0, 1, 3, 2))
+
+
+def _valid_kernel_gradient(x: Array, y: Array) -> Array:
+    return _kernel_gradient(x, y, 0)
 
 
 # 4×4, stride 2, padding 1.
@@ -149,12 +174,20 @@ def _down_kernel_gradient(x: Array, y: Array) -> Array:
 
 
 _same_canonical, _ = _family(_same, _same_transpose, _same_kernel_gradient)
+_valid_canonical, _ = _family(_valid, _valid_transpose, _valid_kernel_gradient)
 _down_canonical, _up_canonical = _family(_down, _down_transpose, _down_kernel_gradient)
 
 
 def conv_same(x: Images, kernel: Float[Array, "3 3 c_in c_out"]) -> Float[Array, "n h w c_out"]:
     """3×3, stride 1, padding 1: keeps the resolution."""
     return (_same_canonical if canonical_form() else _same)(x, kernel)
+
+
+def conv_valid(
+    x: Images, kernel: Float[Array, "k l c_in c_out"]
+) -> Float[Array, "n h_out w_out c_out"]:
+    """Of any size, stride 1, without padding: loses a pixel less than its size along each axis."""
+    return (_valid_canonical if canonical_form() else _valid)(x, kernel)
 
 
 def conv_pointwise(
@@ -204,7 +237,47 @@ def conv_up(x: Images, kernel: Float[Array, "4 4 c_in c_out"]) -> Float[Array, "
     return _convolve(x, jnp.flip(kernel, (0, 1)), (2, 2), (2, 2), dilation=2)
 
 
-_RESAMPLING = {"down": conv_down, "up": conv_up}
+def pad(x: Images, pixels: int, mode: Padding) -> Float[Array, "n h+2*{pixels} w+2*{pixels} c_in"]:
+    """Images with so many pixels more on every side: zeros, or what a mirror at the outermost
+    pixels shows."""
+    edges = ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0))
+    return jnp.pad(x, edges, mode=_PADDING[mode])
+
+
+_PADDING = {"zeros": "constant", "reflect": "reflect"}
+
+
+def conv_stride(
+    x: Images, kernel: Float[Array, "3 3 c_in c_out"]
+) -> Float[Array, "n h//2 w//2 c_out"]:
+    """3×3, stride 2, padding 1: halves an even resolution. In the canonical form it is the 4×4 one,
+    whose fourth row and column are zeros."""
+    if canonical_form():
+        return _down_canonical(x, _with_zeros(kernel))
+    return _convolve(x, kernel, (1, 0), (1, 0), stride=2)
+
+
+def conv_transpose(
+    x: Images, kernel: Float[Array, "3 3 c_in c_out"]
+) -> Float[Array, "n 2*h 2*w c_out"]:
+    """Transposed 3×3, stride 2, padding 1, and one pixel more at the bottom and the right, so that
+    the resolution doubles."""
+    if canonical_form():
+        return _up_canonical(x, _with_zeros(kernel).transpose(0, 1, 3, 2))
+    return _convolve(x, jnp.flip(kernel, (0, 1)), (1, 2), (1, 2), dilation=2)
+
+
+def _with_zeros(kernel: Float[Array, "3 3 c_in c_out"]) -> Float[Array, "4 4 c_in c_out"]:
+    return jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0)))
+
+
+_RESAMPLING = {
+    ("down", 4): conv_down, ("up", 4): conv_up,
+    ("stride", 3): conv_stride, ("transpose", 3): conv_transpose,
+}  # fmt: skip
+_SIZES = {
+    "same": (1, 3, 4, 5, 7, 9), "down": (3, 4), "up": (3, 4), "stride": (3,), "transpose": (3,)
+}  # fmt: skip
 
 
 def _resampling_kernel(
@@ -220,9 +293,12 @@ def _resampling_kernel(
 
 
 class Conv(nn.Module):
-    """A convolution with bias: 3×3 or 1×1 at the `same` resolution, the former in groups if wanted;
-    4×4 `down` or `up` by two; or 3×3 followed by the means of 2×2 pixels (`down`), or preceded by
-    nearest neighbours (`up`).
+    """A convolution with bias: 1×1, 3×3 and larger at the `same` resolution, 3×3 in groups if
+    wanted; 4×4 `down` or `up` by two; 3×3 followed by the means of 2×2 pixels (`down`), or preceded
+    by nearest neighbours (`up`: resize-convolution, Odena et al., "Deconvolution and Checkerboard
+    Artifacts", 2016); or 3×3 of `stride` 2, or its `transpose`.
+
+    A 4×4 convolution of stride 1 has padding 1, and so loses a pixel along each axis.
 
     Raises:
         ValueError: a size or resampling that it does not have, or groups that do not divide the
@@ -232,7 +308,9 @@ class Conv(nn.Module):
     features: int
     resample: str = "same"
     size: int | None = None
-    """Of the kernel: 1 or 3 (default) at the same resolution, otherwise 3 or 4 (default)."""
+    """Of the kernel. By default 3, or 4 for `down` and `up`."""
+    padding: Padding = "zeros"
+    """What lies outside an image, at the same resolution: zeros, or what a mirror shows."""
     groups: int = 1
     spectral: bool = False
     kernel_init: Initializer = nn.initializers.normal(0.02)
@@ -241,10 +319,12 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Images, train: bool = False) -> Float[Array, "n h_out w_out c_out"]:
-        size = self.size or (3 if self.resample == "same" else 4)
-        if size not in ({"same": (1, 3), "down": (3, 4), "up": (3, 4)}[self.resample]):
+        size = self.size or (4 if self.resample in ("down", "up") else 3)
+        if size not in _SIZES.get(self.resample, ()):
             raise ValueError(f"no {size}×{size} convolution {self.resample!r}")
-        if self.groups > 1 and (size, self.resample) != (3, "same"):
+        if self.padding != "zeros" and self.resample != "same":
+            raise ValueError("only convolutions at the same resolution have another padding")
+        if self.groups > 1 and (size, self.resample, self.padding) != (3, "same", "zeros"):
             raise ValueError("only 3×3 convolutions at the same resolution come in groups")
         if x.shape[-1] % self.groups or self.features % self.groups:
             raise ValueError(
@@ -253,15 +333,18 @@ class Conv(nn.Module):
         shape = (size, size, x.shape[-1] // self.groups, self.features)
         kernel = _weight(self, "kernel", self.kernel_init, shape, self.spectral, train)
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
-        if self.resample != "same":
-            kernel = kernel if size == 4 else _resampling_kernel(kernel, self.resample)
-            y = _RESAMPLING[self.resample](x, kernel)
+        if self.resample in ("down", "up") and size == 3:
+            y = _RESAMPLING[self.resample, 4](x, _resampling_kernel(kernel, self.resample))
+        elif self.resample != "same":
+            y = _RESAMPLING[self.resample, size](x, kernel)
         elif size == 1:
             y = conv_pointwise(x, kernel)
         elif self.groups > 1:
             y = conv_grouped(x, kernel, self.groups)
-        else:
+        elif size == 3 and self.padding == "zeros":
             y = conv_same(x, kernel)
+        else:
+            y = conv_valid(pad(x, (size - 1) // 2, self.padding), kernel)
         return _add_bias(self, y)
 
 
@@ -319,6 +402,18 @@ def batch_norm(
         axis_name=axis_name,
         name=name,
     )
+
+
+def instance_norm(x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+    """Every channel of every image brought to mean 0 and variance 1, without parameters.
+
+    Source: Ulyanov, Vedaldi and Lempitsky, "Instance Normalization: The Missing Ingredient for Fast
+    Stylization", 2016, eq. 4.
+    """
+    y = x.astype(jnp.float32)
+    centered = y - jnp.mean(y, axis=(1, 2), keepdims=True)
+    variance = jnp.mean(jnp.square(centered), axis=(1, 2), keepdims=True)
+    return (centered * lax.rsqrt(variance + 1e-5)).astype(x.dtype)
 
 
 def check_images(x: Float[Array, "b h w c"], resolution: int) -> None:

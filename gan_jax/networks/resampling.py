@@ -1,12 +1,17 @@
-"""Doubling and halving the resolution of images, without parameters.
+"""Other resolutions of images, without parameters.
 
-All are sums of shifted or strided views: every derivative is one too, and they are fast everywhere.
-Outside a image there is black nothing (0).
+What doubles and halves is a sum of shifted or strided views: every derivative is one too, and they
+are fast everywhere. `resize` gives any resolution, by matrix products.
+
+Outside an image there is black nothing (0), but where it says otherwise.
 """
 
-from typing import Any
+import functools
+from typing import Any, Literal, get_args
 
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 
@@ -39,6 +44,14 @@ def filter_up(x: Float[Array, "n h w c"]) -> Float[Array, "n 2*h 2*w c"]:
     return x
 
 
+def bilinear_up(x: Float[Array, "n h w c"]) -> Float[Array, "n 2*h 2*w c"]:
+    """Twice the resolution, by linear interpolation along both axes: `filter_up` of an image that
+    goes on beyond its edges as it ends there. PyTorch's `interpolate` gives the same (bilinear,
+    without `align_corners`)."""
+    around = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    return filter_up(around)[:, 2:-2, 2:-2]
+
+
 def filter_down(x: Float[Array, "n h w c"]) -> Float[Array, "n h//2 w//2 c"]:
     """Half the resolution, smoothed before by the binomial filter [1, 3, 3, 1] / 8 along both axes:
     pixel i is (x[2i − 1] + 3·x[2i] + 3·x[2i + 1] + x[2i + 2]) / 8. A quarter of the transpose of
@@ -57,3 +70,62 @@ def shift(x: Array, by: int, axis: int) -> Array:
     window = [slice(None)] * x.ndim
     window[axis] = slice(None, -1) if by > 0 else slice(1, None)
     return jnp.pad(x[tuple(window)], ends)
+
+
+Filter = Literal["area", "bilinear", "bicubic"]
+"""What a pixel of a resized image is: the mean over what it covers; or weighted by a triangle, or
+by Keys' cubic with a = −0.5, both widened where the image becomes smaller."""
+FILTERS: tuple[Filter, ...] = get_args(Filter)
+
+
+def resize(
+    images: Float[Array, "b h w c"], height: int, width: int, filter: Filter
+) -> Float[Array, "b i j c"]:
+    """Images [B, H, W, C] resized to [B, height, width, C], up or down, without aliasing.
+
+    "bicubic" can give values beyond those of the image, which are not clipped. "bilinear" and
+    "bicubic" are Pillow's `BILINEAR` and `BICUBIC` (and, but for its borders, MATLAB's `imresize`);
+    "area" is its `BOX` wherever an image becomes a whole number of times smaller.
+
+    Source: Keys, "Cubic Convolution Interpolation for Digital Image Processing", 1981, for the
+    cubic.
+
+    Raises:
+        ValueError: an unknown filter.
+    """
+    _, h, w, _ = images.shape
+    rows, columns = resizing(h, height, filter), resizing(w, width, filter)
+    # On GPUs and TPUs, products would otherwise be rounded to less than float32.
+    return jnp.einsum("ih,jw,bhwc->bijc", rows, columns, images, precision=lax.Precision.HIGHEST)
+
+
+@functools.cache
+def resizing(n: int, size: int, filter: Filter) -> np.ndarray:
+    """[size, n]: the matrix that resizes a signal of `n` pixels. Its rows sum to 1.
+
+    Raises:
+        ValueError: an unknown filter.
+    """
+    if filter not in FILTERS:
+        raise ValueError(f"unknown filter {filter!r}: one of {', '.join(FILTERS)}")
+    ratio = n / size
+    i, j = np.arange(size)[:, None], np.arange(n)
+    if filter == "area":
+        weights = np.minimum((i + 1) * ratio, j + 1) - np.maximum(i * ratio, j)
+        weights = np.maximum(weights, 0)
+    else:
+        distance = np.abs(j + 0.5 - (i + 0.5) * ratio) / max(ratio, 1)
+        weights = {"bilinear": _triangle, "bicubic": _cubic}[filter](distance)
+    # Beyond the ends there is nothing: what is inside counts for more there.
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _triangle(x: np.ndarray) -> np.ndarray:
+    return np.maximum(1 - x, 0)
+
+
+def _cubic(x: np.ndarray) -> np.ndarray:
+    a = -0.5
+    near = ((a + 2) * x - (a + 3)) * x**2 + 1
+    far = a * (((x - 5) * x + 8) * x - 4)
+    return np.where(x < 1, near, np.where(x < 2, far, 0))

@@ -3,6 +3,7 @@
 import functools
 import re
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +19,12 @@ from gan_jax.networks.layers import (
     conv_down,
     conv_grouped,
     conv_same,
+    conv_stride,
+    conv_transpose,
     conv_up,
+    conv_valid,
+    instance_norm,
+    pad,
 )
 from gan_jax.networks.resampling import average_down, repeat_up
 
@@ -42,7 +48,15 @@ CASES = [
     (conv_up, (2, 3, 5, 3), (4, 4, 3, 2)),
     (conv_up, (3, 1, 1, 5), (4, 4, 5, 3)),
     (conv_up, (2, 3, 5, 4), (4, 4, 4, 18)),  # wide enough for a convolution per phase
+    (conv_valid, (2, 6, 5, 3), (4, 4, 3, 5)),
+    (conv_valid, (18, 5, 6, 1), (5, 5, 1, 2)),  # more examples than are summed at a time
+    (conv_valid, (2, 8, 7, 2), (7, 7, 2, 3)),
+    (conv_stride, (2, 6, 4, 3), (3, 3, 3, 5)),
+    (conv_stride, (3, 2, 2, 1), (3, 3, 1, 2)),
+    (conv_transpose, (2, 3, 5, 3), (3, 3, 3, 2)),
+    (conv_transpose, (3, 1, 1, 5), (3, 3, 5, 3)),
 ]
+HALVING = (conv_down, conv_stride)
 every_convolution = pytest.mark.parametrize(
     ("convolve", "x_shape", "kernel_shape"),
     CASES,
@@ -65,15 +79,17 @@ def numpy_convolution(convolve, x, kernel):
         parts = [numpy_convolution(conv_same, *pair) for pair in zip(xs, kernels, strict=True)]
         return np.concatenate(parts, axis=-1)
     x, kernel = np.float64(x), np.float64(kernel)
-    scale = {conv_same: 1.0, conv_down: 0.5, conv_up: 2.0}[convolve]
-    y = np.zeros((n, int(h * scale), int(w * scale), c))
-    top, left = (1, 1) if kh == 4 else (kh // 2, kw // 2)
+    upwards, stride = convolve in (conv_up, conv_transpose), 1 + (convolve in HALVING)
+    padding = 0 if convolve is conv_valid else 1
+    shape = [2 * h, 2 * w] if upwards else [
+        (size + 2 * padding - k) // stride + 1 for size, k in ((h, kh), (w, kw))
+    ]  # fmt: skip
+    y = np.zeros((n, *shape, c))
     for i, j, a, b in np.ndindex(h, w, kh, kw):
-        if convolve is conv_up:  # input i reaches output 2i + a − 1
+        if upwards:  # input i reaches output 2i + a − 1
             o, p, partial = 2 * i + a - 1, 2 * j + b - 1, False
         else:  # output o reads input o·stride + a − padding
-            stride = int(1 / scale)
-            (o, r), (p, s) = divmod(i + top - a, stride), divmod(j + left - b, stride)
+            (o, r), (p, s) = divmod(i + padding - a, stride), divmod(j + padding - b, stride)
             partial = r or s
         if not partial and 0 <= o < y.shape[1] and 0 <= p < y.shape[2]:
             y[:, o, p] += x[:, i, j] @ kernel[a, b]
@@ -153,9 +169,66 @@ def test_up_is_the_transpose_of_down():
     np.testing.assert_allclose(left, right, rtol=1e-4)
 
 
+def test_transpose_is_the_transpose_of_stride():
+    x, y, kernel = inputs((2, 6, 8, 3), (2, 3, 4, 5), (3, 3, 3, 5))
+    left = jnp.vdot(conv_stride(x, kernel), y)
+    right = jnp.vdot(x, conv_transpose(y, kernel.swapaxes(2, 3)))
+    assert abs(left) > 1
+    np.testing.assert_allclose(left, right, rtol=1e-4)
+
+
+def test_strides_are_those_of_torch():
+    torch = pytest.importorskip("torch")
+    x, kernel = inputs((2, 6, 4, 3), (3, 3, 3, 5))
+    image = torch.from_numpy(np.array(x)).permute(0, 3, 1, 2)
+    weight = torch.from_numpy(np.array(kernel))
+    down = torch.nn.functional.conv2d(image, weight.permute(3, 2, 0, 1), stride=2, padding=1)
+    up = torch.nn.functional.conv_transpose2d(
+        image, weight.permute(2, 3, 0, 1), stride=2, padding=1, output_padding=1
+    )
+    for ours, theirs in ((conv_stride(x, kernel), down), (conv_transpose(x, kernel), up)):
+        np.testing.assert_allclose(ours, theirs.permute(0, 2, 3, 1), rtol=1e-4, atol=1e-5)
+
+
+def test_a_mirror_stands_at_the_outermost_pixel():
+    row = jnp.broadcast_to(jnp.arange(1.0, 5)[:, None], (1, 4, 4, 1))
+    padded = pad(row, 3, "reflect")
+    assert padded.shape == (1, 10, 10, 1)
+    assert padded[0, 0, :, 0].tolist() == [4, 3, 2, 1, 2, 3, 4, 3, 2, 1]
+
+
+@pytest.mark.parametrize(("mode", "numpy_mode"), [("zeros", "constant"), ("reflect", "reflect")])
+def test_padding_is_that_of_numpy(mode, numpy_mode):
+    (x,) = inputs((2, 5, 4, 3))
+    expected = np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)), mode=numpy_mode)
+    np.testing.assert_array_equal(pad(x, 2, mode), expected)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+@pytest.mark.parametrize("size", [3, 4, 5, 7, 9])
+def test_conv_of_any_size_keeps_the_resolution(size, padding):
+    """But of size 4 it loses a pixel."""
+    (x,) = inputs((1, 6, 5, 2))
+    layer = Conv(3, size=size, padding=padding)
+    y, variables = layer.init_with_output(KEY, x)
+    kernel = variables["params"]["kernel"]
+    assert kernel.shape == (size, size, 2, 3)
+    edge = (size - 1) // 2
+    edges = ((0, 0), (edge, edge), (edge, edge), (0, 0))
+    padded = np.pad(x, edges, mode="reflect" if padding == "reflect" else "constant")
+    assert y.shape == ((1, 5, 4, 3) if size == 4 else (1, 6, 5, 3))
+    np.testing.assert_allclose(y, numpy_convolution(conv_valid, padded, kernel), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("resample", "shape"),
-    [("same", (2, 6, 4, 5)), ("down", (2, 3, 2, 5)), ("up", (2, 12, 8, 5))],
+    [
+        ("same", (2, 6, 4, 5)),
+        ("down", (2, 3, 2, 5)),
+        ("up", (2, 12, 8, 5)),
+        ("stride", (2, 3, 2, 5)),
+        ("transpose", (2, 12, 8, 5)),
+    ],
 )
 def test_conv_resamples(resample, shape):
     (x,) = inputs((2, 6, 4, 3))
@@ -189,8 +262,32 @@ def test_a_group_sees_its_own_channels_only():
 
 @pytest.mark.parametrize(
     "layer",
-    [Conv(4, size=2), Conv(4, "down", size=1), Conv(4, size=1, groups=2), Conv(4, groups=4)],
-    ids=["size", "size-down", "groups-1x1", "groups-divide"],
+    [
+        Conv(4, size=2),
+        Conv(4, "down", size=1),
+        Conv(4, "down", size=5),
+        Conv(4, "stride", size=4),
+        Conv(4, "transpose", size=4),
+        Conv(4, "sideways"),
+        Conv(4, "stride", padding="reflect"),
+        Conv(4, size=1, groups=2),
+        Conv(4, size=5, groups=2),
+        Conv(4, padding="reflect", groups=2),
+        Conv(4, groups=4),
+    ],
+    ids=[
+        "size",
+        "size-down",
+        "size-down-5",
+        "size-stride",
+        "size-transpose",
+        "resample",
+        "reflect-stride",
+        "groups-1x1",
+        "groups-5x5",
+        "groups-reflect",
+        "groups-divide",
+    ],
 )
 def test_convolutions_that_do_not_exist(layer):
     with pytest.raises(ValueError, match=r"convolution|groups"):
@@ -375,3 +472,36 @@ def test_batch_norm_sees_the_global_batch():
     np.testing.assert_allclose(np.asarray(y_split).reshape(8, 3), y, atol=1e-5)
     for split, one in zip(*map(jax.tree.leaves, (stats_split, stats)), strict=True):
         np.testing.assert_allclose(np.asarray(split), np.tile(one, (4, 1)), rtol=1e-5)
+
+
+def test_instance_norm_by_hand():
+    """1, 3, 5, 7 have mean 4 and variance (9 + 1 + 1 + 9)/4 = 5; and a channel of equal pixels has
+    no direction to go."""
+    x = jnp.stack([jnp.array([[1.0, 3.0], [5.0, 7.0]]), jnp.full((2, 2), 9.0)], axis=-1)
+    y = instance_norm(jnp.stack([x, 10 * x]))
+    expected = (np.array([[1, 3], [5, 7]]) - 4) / np.sqrt(5 + 1e-5)
+    np.testing.assert_allclose(y[0, ..., 0], expected, rtol=1e-5)
+    np.testing.assert_allclose(y[1, ..., 0], expected, rtol=1e-5)  # each image by itself
+    np.testing.assert_array_equal(y[..., 1], 0)
+    assert np.isfinite(jax.grad(lambda x: jnp.sum(instance_norm(x) ** 3))(x[None])).all()
+
+
+def test_instance_norm_is_that_of_flax_and_torch():
+    (x,) = inputs((3, 5, 4, 2))
+    x = 100 + jnp.array([1.0, 1e-2]) * x  # so small that ε counts
+    y = instance_norm(x)
+    norm = nn.InstanceNorm(epsilon=1e-5, use_bias=False, use_scale=False, use_fast_variance=False)
+    np.testing.assert_allclose(y, norm.apply({}, x), atol=1e-4)
+    torch = pytest.importorskip("torch")
+    image = torch.from_numpy(np.array(x, np.float64)).permute(0, 3, 1, 2)
+    theirs = torch.nn.functional.instance_norm(image).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(y, theirs, atol=2e-3)  # 100 in float32 is known to 4e-6
+
+
+def test_instance_norm_computes_in_float32():
+    (x,) = inputs((2, 6, 6, 3))
+    x = (x + 4).astype(jnp.bfloat16)
+    y = instance_norm(x)
+    assert y.dtype == jnp.bfloat16
+    expected = instance_norm(x.astype(jnp.float32)).astype(jnp.bfloat16)
+    np.testing.assert_array_equal(y, expected)
