@@ -21,7 +21,8 @@ SHAPES = ("cosine", "linear")
 
 
 class Schedule(struct.PyTreeNode):
-    """From `start` to `end` over the first `images` images, and constant from there on.
+    """`start` for the first `after` images, from there to `end` over `images` images, and constant
+    from then on.
 
     As a cosine: start + (end − start)·(1 − cos πt)/2, with t the fraction of the images seen.
 
@@ -36,6 +37,7 @@ class Schedule(struct.PyTreeNode):
     end: Number
     images: Number
     shape: str = struct.field(pytree_node=False, default="cosine")
+    after: Number = 0
 
     def __post_init__(self):
         if self.shape not in SHAPES:
@@ -43,7 +45,8 @@ class Schedule(struct.PyTreeNode):
 
     def __call__(self, images_seen: Number) -> Float[Array, "..."]:
         """The number after `images_seen` images."""
-        t = jnp.clip(jnp.asarray(images_seen, jnp.float32) / self.images, 0.0, 1.0)
+        seen = jnp.asarray(images_seen, jnp.float32) - self.after
+        t = jnp.clip(seen / self.images, 0.0, 1.0)
         if self.shape == "cosine":
             t = 0.5 * (1 - jnp.cos(jnp.pi * t))
         return self.start + (self.end - self.start) * t

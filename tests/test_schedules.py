@@ -37,6 +37,30 @@ def test_known_points(shape, seen, expected):
     np.testing.assert_allclose(jax.jit(schedule)(jnp.float32(seen)), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("shape", "seen", "expected"),
+    [
+        ("linear", 0, 2.0),
+        ("linear", 400, 2.0),
+        ("linear", 500, 1.625),  # 100 of 400 images
+        ("linear", 800, 0.5),
+        ("linear", 9000, 0.5),
+        ("cosine", 399, 2.0),
+        ("cosine", 600, 1.25),
+        ("cosine", 800, 0.5),
+    ],
+)
+def test_nothing_changes_for_the_first_images(shape, seen, expected):
+    schedule = Schedule(2.0, 0.5, 400, shape, after=400)
+    np.testing.assert_allclose(schedule(seen), expected, rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(schedule)(jnp.float32(seen)), expected, rtol=1e-6)
+
+
+def test_the_wait_is_a_leaf():
+    waits = jax.vmap(lambda after: Schedule(0.0, 1.0, 10, "linear", after)(12))(jnp.arange(3) * 5.0)
+    np.testing.assert_allclose(waits, [1.0, 0.7, 0.2], rtol=1e-6)
+
+
 def test_ends_are_leaves():
     ends = jax.vmap(lambda end: Schedule(0.0, end, 10)(10))(jnp.array([1.0, 3.0]))
     np.testing.assert_allclose(ends, [1.0, 3.0])
@@ -103,6 +127,17 @@ def test_learning_rates_fall_over_images():
     )
     sizes = steps(optimizers(config)[0], 6)
     np.testing.assert_allclose(sizes, [0.5, 0.4, 0.3, 0.2, 0.1, 0.1], rtol=1e-6)
+
+
+def test_learning_rates_may_wait_before_they_fall():
+    """As CycleGAN's: constant for half of the training, and then linearly to 0."""
+    config = Config(
+        batch_size=10,
+        d_optimizer=Optimizer("sgd", 0.5, {}),
+        annealing=Annealing(images=20, after=30, shape="linear", learning_rate=0.0),
+    )
+    sizes = steps(optimizers(config)[0], 6)
+    np.testing.assert_allclose(sizes, [0.5, 0.5, 0.5, 0.5, 0.25, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize("traced", [False, True])

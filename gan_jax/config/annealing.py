@@ -30,6 +30,8 @@ class Annealing(Section):
     """The average's half-life begins at this times its setting."""
     augmentation: float = number(1.0, least=0)
     """The augmentation's probability begins at this times its setting."""
+    after: float = number(0, least=0)
+    """Images before anything changes."""
 
     def validate(self, where: str) -> None:
         super().validate(where)
@@ -49,7 +51,7 @@ class Annealing(Section):
 
     def between(self, start: float, end: float) -> Schedule:
         """From one to the other."""
-        return Schedule(start, end, self.images, self.shape)
+        return Schedule(start, end, self.images, self.shape, self.after)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""What the two players minimise: `Objective` says what one has to supply, and `Adversarial` is it.
+"""What the two players minimise: `Objective` says what one has to supply. `Adversarial` is it for
+generators of noise, `Translation` for those of the images of another domain, and `Paired` for those
+of inputs that belong to their targets.
 
 The others each add something to an objective that they wrap, and can be wrapped in turn:
 
@@ -15,9 +17,11 @@ around all that the discriminator's updates are to have.
 from gan_jax.objectives.adaptive import AdaptiveAugmentation
 from gan_jax.objectives.adversarial import Adversarial
 from gan_jax.objectives.auxiliary import AuxiliaryClassifier
+from gan_jax.objectives.paired import Paired
 from gan_jax.objectives.path_length import PathLength, PathLengthRegularization
 from gan_jax.objectives.protocols import Aux, Objective
 from gan_jax.objectives.sampled import Sampled, Wrapper
+from gan_jax.objectives.translation import Translation
 from gan_jax.objectives.unrolled import Unrolled
 
 __all__ = [
@@ -26,9 +30,11 @@ __all__ = [
     "Aux",
     "AuxiliaryClassifier",
     "Objective",
+    "Paired",
     "PathLength",
     "PathLengthRegularization",
     "Sampled",
+    "Translation",
     "Unrolled",
     "Wrapper",
 ]

@@ -7,13 +7,18 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 from jax import lax
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Key, PyTree
 
 from gan_jax import parallel
-from gan_jax.critic import Critic
 from gan_jax.ema import EMA
 from gan_jax.losses import LOSSES, Loss
 from gan_jax.objectives.critic import Discriminator
+from gan_jax.objectives.discrimination import (
+    check_examples_apart,
+    discriminate,
+    first_memory,
+    takes_examples_apart,
+)
 from gan_jax.objectives.protocols import Aux, Batch, Scalar
 from gan_jax.objectives.sampled import Sampled
 from gan_jax.objectives.streams import AUGMENTATION, NETWORK
@@ -69,12 +74,7 @@ class Adversarial(Sampled):
         z = jnp.zeros((1, self.latent_dim), jnp.float32)
         d_variables = discriminator.init(d_key, real, label, train=True)
         g_variables = generator.init(g_key, z, label, train=True)
-        memory = {
-            str(i): penalty.initial()
-            for i, penalty in enumerate(self.regularizers)
-            if penalty.remembers
-        }
-        return remember(d_variables, memory), g_variables
+        return remember(d_variables, first_memory(self.regularizers)), g_variables
 
     def generate(
         self,
@@ -105,39 +105,28 @@ class Adversarial(Sampled):
         axis_name: str | None = None,
     ) -> tuple[Scalar, Aux]:
         """The discriminator's loss and penalties on real examples and these generated ones."""
-        self._check(d)
+        check_examples_apart(d, self.regularizers)
         real = batch["real"]
         discriminator = self._discriminator(d, d_params, batch, key, axis_name)
-        together = self.together and d.collections.keys() <= {"spectral", OBJECTIVE}
-        if together and not self.regularizers and self.augmentation is None:
-            critic = None
-            real_logits, fake_logits = discriminator.judge_together(real, fake)
-        else:
-            judged = discriminator.judge(real), discriminator.judge(fake)
-            critic = Critic(discriminator, *judged, axis_name, d.step)
-            real_logits, fake_logits = critic.real.logits, critic.fake.logits
-
-        real_logits = parallel.gather(real_logits, axis_name)
-        fake_logits = parallel.gather(fake_logits, axis_name)
         smoothing = (
             {} if self.label_smoothing is None else {"label_smoothing": self.label_smoothing}
         )
-        loss = self.loss.discriminator(real_logits, fake_logits, **smoothing)
-        metrics = {"loss": loss, **_accuracies(self.loss, real_logits, fake_logits)}
-
-        memory = dict(d.collections.get(OBJECTIVE, {}))
-        for i, penalty in enumerate(self.regularizers):
-            arguments = (critic, real, fake, jax.random.fold_in(key, i))
-            if penalty.remembers:
-                value, memory[str(i)] = penalty(*arguments, memory[str(i)])
-            else:
-                value = penalty(*arguments)
-            metrics["penalty"] = metrics.get("penalty", 0.0) + value
-            loss = loss + value
-
-        collections = lax.stop_gradient(remember(discriminator.collections, memory))
-        outputs = {"real": real_logits, "fake": fake_logits}
-        return loss, Aux(collections, metrics, outputs | _classes(discriminator.classes))
+        judgment = discriminate(
+            discriminator,
+            real,
+            fake,
+            key,
+            loss=self.loss,
+            regularizers=self.regularizers,
+            memory=d.collections.get(OBJECTIVE, {}),
+            step=d.step,
+            together=self.together and self.augmentation is None and takes_examples_apart(d),
+            axis_name=axis_name,
+            **smoothing,
+        )
+        collections = lax.stop_gradient(remember(discriminator.collections, judgment.memory))
+        outputs = {"real": judgment.real, "fake": judgment.fake} | _classes(discriminator.classes)
+        return judgment.loss, Aux(collections, judgment.metrics, outputs)
 
     def g_loss_given_fake(
         self,
@@ -171,38 +160,6 @@ class Adversarial(Sampled):
         key = jax.random.fold_in(key, AUGMENTATION)
         return Discriminator(d, d_params, batch.get("label"), self.augmentation, key, axis_name)
 
-    def _check(self, d: TrainState) -> None:
-        if "batch_stats" in d.collections and any(p.examples_apart for p in self.regularizers):
-            raise ValueError(
-                "penalties need a discriminator without batch norm: with it, logit and gradient "
-                "at one example depend on the others (use norm='none' or 'spectral')"
-            )
-
 
 def _classes(batches: list[Array]) -> dict[str, Array]:
     return {"classes": jnp.concatenate(batches)} if batches else {}
-
-
-def _accuracies(
-    loss: Loss, real_logits: Float[Array, " b"], fake_logits: Float[Array, " b"]
-) -> dict[str, Scalar]:
-    """How well the discriminator tells the two apart.
-
-    `accuracy` is the share of examples on the right side of the loss's threshold; for losses
-    without one, the share of pairs whose real example has the larger logit. Ties count half.
-    """
-    real, fake = real_logits.astype(jnp.float32), fake_logits.astype(jnp.float32)
-
-    def share_positive(margins):
-        return jnp.mean(0.5 * (1 + jnp.sign(margins)))
-
-    metrics = {"real_logit": jnp.mean(real), "fake_logit": jnp.mean(fake)}
-    if loss.threshold is None:
-        return metrics | {"accuracy": share_positive(real - fake)}
-    on_real = share_positive(real - loss.threshold)
-    on_fake = share_positive(loss.threshold - fake)
-    return metrics | {
-        "accuracy": 0.5 * (on_real + on_fake),
-        "accuracy_real": on_real,
-        "accuracy_fake": on_fake,
-    }

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from gan_jax.critic import Judged
+from gan_jax.critic import Judged, of_examples
 from gan_jax.objectives.streams import NETWORK
 from gan_jax.state import TrainState
 
@@ -49,23 +49,24 @@ class Discriminator:
 
     def judge_together(
         self, real: Array, fake: Array
-    ) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
-        """The logits of both in one batch: half as many, larger products. It is for discriminators
-        that treat examples apart."""
+    ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
+        """The logits of all patches of both in one batch: half as many, larger products. It is for
+        discriminators that treat examples apart."""
         logits, (classes, collections) = self._apply(jnp.concatenate([real, fake]))
         self._keep(classes, collections)
         real_logits, fake_logits = jnp.split(logits, 2)
-        return real_logits, fake_logits
+        return real_logits.reshape(-1), fake_logits.reshape(-1)
 
-    def logits(self, x: Array) -> Float[Array, " b"]:
-        """As in training, but nothing that the network would remember of it is kept."""
+    def logits(self, x: Array) -> Float[Array, " p"]:
+        """Of all patches, as in training, but nothing that the network would remember of it is
+        kept."""
         logits, (classes, _) = self._apply(x)
         self._keep(classes, self.collections)
-        return logits
+        return logits.reshape(-1)
 
     def __call__(self, x: Array) -> Float[Array, " b"]:
         """As outside training."""
-        return self._apply(x, train=False)[0]
+        return of_examples(self._apply(x, train=False)[0])
 
     def _keep(self, classes: Array | None, collections: dict[str, PyTree]) -> None:
         self._d = self._d.replace(collections=collections)
