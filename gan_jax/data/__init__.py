@@ -1,6 +1,7 @@
 """Real examples: where they come from, in which order, and how they reach the devices."""
 
 from gan_jax.data.config import Data, load
+from gan_jax.data.domains import Described, Domains
 from gan_jax.data.feed import Feed
 from gan_jax.data.held_out import hold_out, hold_out_each
 from gan_jax.data.images import BadImageError
@@ -12,7 +13,9 @@ from gan_jax.data.streams import Stream, check_pairs
 __all__ = [
     "BadImageError",
     "Data",
+    "Described",
     "Description",
+    "Domains",
     "Examples",
     "Feed",
     "Order",
