@@ -6,6 +6,7 @@ how many examples of either kind. So it is never printed without them: `FID[digi
 """
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -17,6 +18,16 @@ from gan_jax.evaluation.metric import Comparison, Score, Setting, check, metrics
 from gan_jax.evaluation.real import RealExamples
 from gan_jax.evaluation.subject import Subject
 from gan_jax.state import TrainState
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """What scores generators, in whatever way."""
+
+    def __call__(self, g: TrainState) -> list[Score]:
+        """The scores of one. The first of them decides which is the best, unless the configuration
+        names another."""
+        ...
 
 
 class Evaluator:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, UInt8
 
 from gan_jax import sampling
 from gan_jax.data.gaussians import Mixture
@@ -31,6 +31,10 @@ class Subject:
     """Of the normal latents that it makes examples of, if it does."""
     generate: Callable[[TrainState, Any, Any], Array] | None = None
     """From latents [n, latent_dim] and their classes to examples, for such a one."""
+    target: int | None = None
+    """The class that its examples are to be of, where it makes them of those of others."""
+    truth: UInt8[np.ndarray, "n h w c"] | None = None
+    """What its first examples are to be, each by itself, where that is known."""
     mixture: Mixture | None = None
     """Where the real examples come from, if they come from one."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from gan_jax.health.diagnosis import signals_of
 from gan_jax.steps import Pace
 
 AHEAD = 0.85
@@ -11,17 +12,19 @@ BEHIND = 0.4
 _SLOWEST = 3  # doublings
 
 
-def pace(history: Sequence[Mapping[str, float]]) -> Pace:
+def pace(history: Sequence[Mapping[str, float]], parts: Sequence[str] = ()) -> Pace:
     """How often to update each network after these checks.
 
-    The signal is `auc_held_out` (or `auc` where nothing is held out). At every check where it is
-    above AHEAD the discriminator is updated half as often as before, or, if the generator had been
-    slowed down, that one twice as often; below BEHIND the other way round; in between, one step
-    back towards as many updates of both. Neither gets slower than every eighth iteration.
+    The signal is `auc_held_out` (or `auc` where nothing is held out), of several `parts` its mean.
+    At every check where it is above AHEAD the discriminator is updated half as often as before, or,
+    if the generator had been slowed down, that one twice as often; below BEHIND the other way
+    round; in between, one step back towards as many updates of both. Neither gets slower than every
+    eighth iteration.
     """
     level = 0
     for check in history:
-        judged = check.get("auc_held_out", check["auc"])
+        each = [signals_of(check, part, parts) for part in parts or ("",)]
+        judged = sum(own.get("auc_held_out", own["auc"]) for own in each) / len(each)
         if judged > AHEAD:
             level += 1
         elif judged < BEHIND:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 from jaxtyping import Array, Key
@@ -17,15 +17,18 @@ from gan_jax.state import TrainState
 class Checks(Protocol):
     """How one kind of training is measured."""
 
-    def measure(self, iteration: int, d: TrainState, g: TrainState) -> Measured:
+    parts: tuple[str, ...]
+    """Of a training of several generators, what each is called: their signals are named `part/name`
+    then, and each is diagnosed by itself. Empty if there is but one."""
+
+    def measure(self, iteration: int, d: TrainState, g: TrainState) -> Any:
         """Starts to measure; what it gives is on its way."""
         ...
 
-    def finish(
-        self, measured: Measured, shares: list[float] | None
-    ) -> tuple[dict[str, float], list[float]]:
-        """Waits, and gives all signals as numbers and the generator's share of each bin; `shares`
-        are those of the check before, if there was one."""
+    def finish(self, measured: Any, shares: Any) -> tuple[dict[str, float], Any]:
+        """Waits, and gives all signals as numbers and the generator's share of each bin, or of
+        several generators these by part; `shares` are those of the check before, if there was
+        one."""
         ...
 
 
@@ -35,6 +38,8 @@ class LatentChecks:
     `make_reference` is called at the first check: a run that is too short for one need not wait
     for it. Which noise a check takes depends on `key` and the iteration alone.
     """
+
+    parts = ()
 
     def __init__(
         self,

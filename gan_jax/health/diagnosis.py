@@ -104,6 +104,34 @@ def diagnose(history: History) -> Diagnosis:
     return Diagnosis(state.name, evidence, state.suggestion)
 
 
+def diagnose_each(history: History, parts: Sequence[str]) -> Diagnosis:
+    """Of a training of several generators, whose signals are named `part/name`: the worst of their
+    states, and how each of them stands. Without parts, as `diagnose`."""
+    if not parts:
+        return diagnose(history)
+    each = {part: diagnose([signals_of(check, part, parts) for check in history]) for part in parts}
+    order = [known.name for known in KNOWN]
+    failing = [found for found in each.values() if found.failing]
+    # Of good ones, it is converged if all of them are.
+    worst = (min if failing else max)(
+        failing or each.values(), key=lambda found: order.index(found.state)
+    )
+    evidence = " ".join(f"{part}: {found.evidence}" for part, found in each.items())
+    return Diagnosis(worst.state, evidence, worst.suggestion)
+
+
+def signals_of(
+    check: Mapping[str, float], part: str, parts: Sequence[str] = ()
+) -> dict[str, float]:
+    """The signals of one part of a check: its own, and those that are not of any of the parts."""
+    others = tuple(f"{name}/" for name in parts)
+    own = f"{part}/"
+    common = {name: value for name, value in check.items() if not name.startswith(others)}
+    return common | {
+        name.removeprefix(own): value for name, value in check.items() if name.startswith(own)
+    }
+
+
 class Recent:
     """The checks so far: medians over the last ones, and what came before."""
 

@@ -22,6 +22,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Float, Key, Shaped
 
 from gan_jax import sampling
+from gan_jax.critic import of_examples
 from gan_jax.losses import Loss
 from gan_jax.metrics.frechet import Gaussian, fit, frechet_distance
 from gan_jax.metrics.pixels import Components, principal_components
@@ -55,7 +56,7 @@ class Reference(struct.PyTreeNode):
     reaches: Float[Array, " k"]
     """How far from its center a generated example may lie to stand for a cluster."""
     neighbor: Float[Array, ""]
-    """Median distance from a real example to the nearest of EXAMPLES others, in features."""
+    """Median distance from a real example to the nearest of the first ones, in features."""
     spread: Float[Array, ""]
     """Root mean square distance of real examples from their mean, as the networks see them."""
     features: Callable[[Array], Array]
@@ -108,11 +109,13 @@ def make_reference(
     held_out: np.ndarray | None,
     held_out_condition: np.ndarray | None,
     features: Callable[[Any], Array],
+    *,
+    examples: int = EXAMPLES,
 ) -> tuple[Reference, Target]:
     """From real examples as the networks see them, [n, …], the more the better up to 2,048, and
     what is known of each.
 
-    Of the seen ones the first 512 are shown to the discriminator at every check.
+    Of the seen ones the first `examples` are shown to the discriminator at every check.
     """
     from scipy.cluster.vq import kmeans2
 
@@ -125,17 +128,19 @@ def make_reference(
     shares = np.bincount(members, minlength=k) / len(real)
     reaches = np.array([_reach(real[members == i] - bins[i]) for i in range(k)])
     bins, shares, reaches = (x[shares > 0] for x in (bins, shares, reaches))
-    first, rest = real[:EXAMPLES], real[EXAMPLES:]
+    first, rest = real[:examples], real[examples:]
     gaussian = fit(real)
     floor = 0.0
-    if len(rest) >= EXAMPLES:
-        floor = _relative_distance(gaussian, fit(rest[:EXAMPLES]))
+    if len(rest) >= examples:
+        floor = _relative_distance(gaussian, fit(rest[:examples]))
     flat = both.reshape(len(both), -1)
     reference = Reference(
-        seen=_first(seen),
-        seen_condition=None if seen_condition is None else _first(seen_condition),
-        held_out=None if held_out is None else _first(held_out),
-        held_out_condition=None if held_out_condition is None else _first(held_out_condition),
+        seen=_first(seen, examples),
+        seen_condition=None if seen_condition is None else _first(seen_condition, examples),
+        held_out=None if held_out is None else _first(held_out, examples),
+        held_out_condition=(
+            None if held_out_condition is None else _first(held_out_condition, examples)
+        ),
         bins=jnp.asarray(bins, jnp.float32),
         shares=jnp.asarray(shares, jnp.float32),
         reaches=jnp.asarray(reaches, jnp.float32),
@@ -156,9 +161,9 @@ def _reach(deviations: Float[np.ndarray, "n d"]) -> float:
     return float(np.sqrt(spectrum.sum()) * (1 + 2 / max(dimensions, 1)))
 
 
-def _first(x: np.ndarray) -> Array:
-    """The first EXAMPLES of them, over and over if there are not as many."""
-    return jnp.asarray(np.resize(x, (EXAMPLES, *x.shape[1:])))
+def _first(x: np.ndarray, examples: int) -> Array:
+    """The first of them, over and over if there are not as many."""
+    return jnp.asarray(np.resize(x, (examples, *x.shape[1:])))
 
 
 def compare(
@@ -258,7 +263,7 @@ def judge_by(d: TrainState, x: Array, condition: Array | None) -> Logits:
     """The logits of a discriminator, as in training."""
     output, _ = d.apply(d.params, x, condition, train=True)
     logits = output[0] if isinstance(output, tuple) else output  # beside them, classes
-    return logits.astype(jnp.float32)
+    return of_examples(logits).astype(jnp.float32)
 
 
 def finish(

@@ -110,7 +110,7 @@ class CheckHook(Hook):
         self.rests = self._balance
         self._monitor, self._log = monitor, log
         self._averages, self._state = Averages(first), "healthy"
-        self.pace = pace(monitor.history) if self._balance else Pace()
+        self.pace = pace(monitor.history, monitor.parts) if self._balance else Pace()
         self.reached = 0
         """The iteration of the last check."""
 
@@ -129,7 +129,7 @@ class CheckHook(Hook):
         if self._balance or self._decides:
             failing = _as_the_first_process(failing)
         if self._balance:
-            self.pace = pace(self._monitor.history)
+            self.pace = pace(self._monitor.history, self._monitor.parts)
         if failing and self._decides:
             raise FailedError(f"stopped at iteration {iteration:,}: {found}")
 
@@ -184,7 +184,7 @@ class PreviewHook(Hook):
         self._session, self._log = session, log
 
     def start(self, iteration: int, d: TrainState, g: TrainState) -> Any:
-        return self._session.task.preview(g)
+        return self._session.task.preview(g, self._session.dataset)
 
     def finish(self, iteration: int, started: Any) -> None:
         session = self._session

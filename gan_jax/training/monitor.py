@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gan_jax.health.checks import Checks
-from gan_jax.health.diagnosis import Diagnosis, diagnose
-from gan_jax.health.signals import Measured
+from gan_jax.health.diagnosis import Diagnosis, diagnose_each
 from gan_jax.runs.logs import Lines
 from gan_jax.state import TrainState
 
@@ -27,20 +26,21 @@ class Monitor:
         self._checks = checks
         self.history = [{"iteration": check["iteration"], **check["signals"]} for check in history]
         """The signals of every check so far."""
+        self.parts = checks.parts
         self._shares = history[-1]["shares"] if history else None
         self._lines = lines
 
-    def measure(self, iteration: int, d: TrainState, g: TrainState) -> Measured:
+    def measure(self, iteration: int, d: TrainState, g: TrainState) -> Any:
         """Starts to measure; what it gives is on its way."""
         return self._checks.measure(iteration, d, g)
 
-    def check(self, iteration: int, measured: Measured, averages: Mapping[str, float]) -> Diagnosis:
+    def check(self, iteration: int, measured: Any, averages: Mapping[str, float]) -> Diagnosis:
         """Waits for what was measured, and diagnoses it together with what the steps measured on
         average since the last check."""
         values, self._shares = self._checks.finish(measured, self._shares)
         values |= averages
         self.history.append({"iteration": iteration, **values})
-        diagnosis = diagnose(self.history)
+        diagnosis = diagnose_each(self.history, self._checks.parts)
         if self._lines:
             self._lines.write(iteration, signals=values, shares=self._shares, **diagnosis._asdict())
         return diagnosis

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 
 from gan_jax.evaluation.best import Best, by_conventions, deciding, improved
-from gan_jax.evaluation.evaluator import Evaluator
+from gan_jax.evaluation.evaluator import Scorer
 from gan_jax.runs.logs import Lines, Log
 from gan_jax.state import TrainState
 
@@ -19,7 +19,7 @@ class Scorekeeper:
 
     def __init__(
         self,
-        make_evaluator: Callable[[], Evaluator],
+        make_evaluator: Callable[[], Scorer],
         *,
         lines: Lines,
         log: Log,
@@ -30,7 +30,7 @@ class Scorekeeper:
         self._lines, self._log, self._best, self._by = lines, log, best, by
 
     @functools.cached_property
-    def _evaluate(self) -> Evaluator:
+    def _evaluate(self) -> Scorer:
         return self._make_evaluator()
 
     def __call__(self, iteration: int, g: TrainState) -> Best | None:

@@ -31,3 +31,19 @@ def test_in_between_they_return_to_equal_updates():
 
 def test_without_held_out_examples_the_others_count():
     assert pace([{"auc": 0.95}]) == Pace(d_every=2, g_every=1)
+
+
+def test_of_several_parts_the_mean_counts():
+    """Of what is held out, where that is."""
+    parts = ("a2b", "b2a")
+
+    def check(a2b, b2a, name="auc_held_out"):
+        return {"a2b/auc": 0.5, "b2a/auc": 0.5, f"a2b/{name}": a2b, f"b2a/{name}": b2a}
+
+    assert pace([check(0.99, 0.75)], parts) == Pace(d_every=2, g_every=1)
+    assert pace([check(0.99, 0.6)], parts) == Pace(1, 1)
+    assert pace([check(0.1, 0.5)], parts) == Pace(d_every=1, g_every=2)
+    assert pace([check(0.9, 0.9)] * 2, parts) == Pace(d_every=4, g_every=1)
+    assert pace([check(0.95, 0.95, name="auc")], parts) == Pace(d_every=2, g_every=1)
+    one_held_out = {"a2b/auc": 0.1, "a2b/auc_held_out": 0.9, "b2a/auc": 0.9}
+    assert pace([one_held_out], parts) == Pace(d_every=2, g_every=1)

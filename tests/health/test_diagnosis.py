@@ -10,7 +10,15 @@ import pytest
 from evidence.diagnosis import RESULTS, judge
 from evidence.provocations import PROVOCATIONS
 from gan_jax.health import diagnosis
-from gan_jax.health.diagnosis import GOOD, STATES, WINDOW, State, diagnose
+from gan_jax.health.diagnosis import (
+    GOOD,
+    STATES,
+    WINDOW,
+    State,
+    diagnose,
+    diagnose_each,
+    signals_of,
+)
 from gan_jax.report import states
 
 HEALTHY = {
@@ -211,3 +219,68 @@ def test_a_state_is_added_in_one_place(monkeypatch):
     once = history(yawns=lambda i: float(i >= 27))  # the median of five is high for the first time
     assert diagnose(once).state == "healthy"
     assert states.state("bored") == ("bored", "nothing happens", "#123456", True)
+
+
+# ---- several generators ----
+
+PARTS = ("a2b", "b2a")
+OF_STEPS = ("iteration", "d/loss", "d/update_ratio", "g/update_ratio")
+
+
+def both(a2b, b2a):
+    """The history of a training of two generators, from that of each."""
+    return [
+        {name: one[name] for name in OF_STEPS}
+        | {f"a2b/{name}": x for name, x in one.items() if name not in OF_STEPS}
+        | {f"b2a/{name}": x for name, x in other.items() if name not in OF_STEPS}
+        for one, other in zip(a2b, b2a, strict=True)
+    ]
+
+
+def test_signals_of_a_part_are_its_own_and_those_of_all():
+    check = {"iteration": 100, "d/loss": 1.5, "a2b/auc": 0.6, "b2a/auc": 0.8, "b2a/missing": 0.1}
+    common = {"iteration": 100, "d/loss": 1.5}
+    assert signals_of(check, "a2b", PARTS) == common | {"auc": 0.6}
+    assert signals_of(check, "b2a", PARTS) == common | {"auc": 0.8, "missing": 0.1}
+    assert signals_of(common, "", ()) == common
+
+
+def test_without_parts_it_is_one_training():
+    for one in (history(), history(recognition=0.8)):
+        assert diagnose_each(one, ()) == diagnose(one)
+
+
+def test_each_generator_is_diagnosed_by_itself():
+    for first, second, expected in (
+        (history(), history(), "healthy"),
+        (history(recognition=0.8), history(), "d_overfits"),
+        (history(), history(missing=0.5, distance=0.4), "mode_collapse"),
+    ):
+        found = diagnose_each(both(first, second), PARTS)
+        assert found.state == expected
+        evidence = [diagnose(one).evidence for one in (first, second)]
+        assert found.evidence == f"a2b: {evidence[0]} b2a: {evidence[1]}"
+        assert found.suggestion == diagnosis.get(expected).suggestion
+        assert found.failing == (expected != "healthy")
+
+
+def test_of_two_failures_the_one_that_brings_others_about_is_named():
+    worse, bad = history(recognition=0.8), history(auc=0.999, distance=1.0)
+    assert diagnose(bad).state == "d_overpowers"
+    for pair in ((worse, bad), (bad, worse)):
+        assert diagnose_each(both(*pair), PARTS).state == "d_overfits"
+
+
+def test_converged_are_all_or_none():
+    converged = history(n=60, distance=lambda i: 0.05 + 0.5**i)
+    assert diagnose_each(both(converged, converged), PARTS).state == "converged"
+    for pair in ((converged, history(n=60)), (history(n=60), converged)):
+        assert diagnose_each(both(*pair), PARTS).state == "healthy"
+
+
+def test_what_the_steps_measure_is_of_all_parts():
+    for signals in ({"d/loss": 1e6}, {"g/update_ratio": [2.0]}):
+        found = diagnose_each(both(history(**signals), history()), PARTS)
+        assert found.state == "diverged"
+    last = both(history(distance=[math.nan]), history())
+    assert diagnose_each(last, PARTS).evidence.startswith("a2b: distance of the last check")

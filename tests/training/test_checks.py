@@ -46,11 +46,11 @@ def diagnoses(monkeypatch):
     def script(**states):
         waiting = dict(states)
 
-        def diagnose(history):
+        def diagnose(history, parts):
             state = waiting.pop(f"at_{history[-1]['iteration']}", "healthy")
             return Diagnosis(state, "It was so decided.", "")
 
-        monkeypatch.setattr(monitor, "diagnose", diagnose)
+        monkeypatch.setattr(monitor, "diagnose_each", diagnose)
 
     return script
 
@@ -124,14 +124,14 @@ def test_a_rollback_goes_on_from_a_healthy_checkpoint_at_half_the_rates(tmp_path
 def test_after_some_rollbacks_it_stops(tmp_path, monkeypatch):
     monkeypatch.setattr("gan_jax.training.train._ROLLBACKS", 1)
     failed = Diagnosis("g_overpowers", "It never ends.", "")
-    monkeypatch.setattr(monitor, "diagnose", lambda history: failed)
+    monkeypatch.setattr(monitor, "diagnose_each", lambda history, parts: failed)
     with pytest.raises(FailedError, match="It never ends"):
         gan_jax.train(changed(on_failure="rollback"), out=tmp_path)
     assert [r.to for r in Run.open(tmp_path).rollbacks()] == [0]
 
 
 def test_balance_slows_the_network_that_is_ahead(tmp_path, monkeypatch):
-    monkeypatch.setattr("gan_jax.training.hooks.pace", lambda history: Pace(d_every=4, g_every=1))
+    monkeypatch.setattr("gan_jax.training.hooks.pace", lambda *_: Pace(d_every=4, g_every=1))
     config = changed(balance=True, iterations=6, check_every=2)
     result = gan_jax.train(config, out=tmp_path)
     assert int(result.d.step) == 2  # at iterations 0 and 4
@@ -139,7 +139,7 @@ def test_balance_slows_the_network_that_is_ahead(tmp_path, monkeypatch):
 
 
 def test_balance_with_equal_turns_is_training_as_usual(tmp_path, monkeypatch):
-    monkeypatch.setattr("gan_jax.training.hooks.pace", lambda history: Pace())
+    monkeypatch.setattr("gan_jax.training.hooks.pace", lambda *_: Pace())
     balanced = gan_jax.train(changed(balance=True), out=tmp_path / "a")
     usual = gan_jax.train(CONFIG, out=tmp_path / "b")
     assert largest_difference(balanced[:2], usual[:2]) < 1e-5

@@ -5,6 +5,7 @@ extractor says which.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ import numpy as np
 import optax
 from flax import traverse_util
 from jax import lax
+from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
 from gan_jax.compilation import CompiledFast
@@ -50,6 +52,12 @@ class Trained:
 
         return Extractor(name, apply, version=digest(self.params), logits="classes")
 
+    @property
+    def maps(self) -> Partial:
+        """A function of images in [−1, 1] to what its convolutions see, a tuple of feature maps:
+        what a perceptual distance takes. Its weights are leaves."""
+        return Partial(functools.partial(_maps, self.network), self.params)
+
     def predict(self, images: Images) -> Labels:
         """The most probable class of each image."""
         logits = self.extractor("classes")(images).logits
@@ -59,6 +67,11 @@ class Trained:
     def accuracy(self, images: Images, labels: Labels) -> float:
         """The share of images whose class it names."""
         return float(np.mean(self.predict(images) == labels))
+
+
+def _maps(network: Classifier, params: PyTree, images: Array) -> tuple[Array, ...]:
+    maps: Any = network.apply({"params": params}, images, maps=True)
+    return maps
 
 
 def fit(

@@ -1,0 +1,56 @@
+"""How near images are to what they are to be, pixel by pixel."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from gan_jax.evaluation.metric import Comparison, Measurement, Metric, Setting
+from gan_jax.metrics import psnr, ssim
+from gan_jax.metrics.ms_ssim import WINDOW
+
+
+def _needs(setting: Setting) -> str:
+    return "" if setting.subject.truth is not None else "a model that learns from pairs"
+
+
+def _needs_window(setting: Setting) -> str:
+    truth = setting.subject.truth
+    if truth is not None and min(truth.shape[1:3]) < WINDOW:
+        return f"images of at least {WINDOW} pixels a side"
+    return _needs(setting)
+
+
+_EQUAL = 100.0  # dB, of images that are equal, as 8 bits can be
+
+
+def _mean(name: str, measure: Callable[..., np.ndarray]) -> Callable[[Comparison], Measurement]:
+    def mean(c: Comparison) -> Measurement:
+        assert c.subject.truth is not None
+        truth = c.subject.truth[: len(c.fake)]
+        each = np.minimum(measure(c.fake, truth), _EQUAL)
+        return Measurement({name: float(np.mean(each))}, 0, len(c.fake))
+
+    return mean
+
+
+PSNR = Metric(
+    "psnr",
+    "peak signal-to-noise ratio to the true images, in dB (100 where they are equal)",
+    ("PSNR",),
+    _mean("PSNR", psnr),
+    higher_is_better=("PSNR",),
+    needs=_needs,
+    default=lambda setting: not _needs(setting),
+    place=2,
+)
+
+SSIM = Metric(
+    "ssim",
+    "structural similarity to the true images",
+    ("SSIM",),
+    _mean("SSIM", ssim),
+    higher_is_better=("SSIM",),
+    needs=_needs_window,
+    default=lambda setting: not _needs_window(setting),
+    place=3,
+)
