@@ -1,0 +1,87 @@
+"""What a trained run makes of images of any size."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from gan_jax.errors import InputError
+from gan_jax.inference import tiles
+from gan_jax.inference.files import ImageFile, resized_alpha
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True)
+class Converter:
+    """From an image in [−1, 1] of any size to another, `scale` times as large.
+
+    >>> winter = run.converter("a2b")(summer)  # float32 [h, w, 3]
+    """
+
+    function: Callable[[Float32[np.ndarray, "1 h w c"]], Any]
+    """The network, on a batch of one image whose sides are multiples of `multiple`."""
+    channels: int
+    """That it takes: 1 (grey) or 3 (RGB)."""
+    multiple: int = 1
+    least: int = 1
+    """The smallest side that it takes."""
+    scale: int = 1
+
+    def __call__(
+        self,
+        image: Float32[np.ndarray, "h w c"],
+        *,
+        tile: int | None = None,
+        overlap: int = 32,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Float32[np.ndarray, "h2 w2 d"]:
+        """The image, grey or RGB, made into another.
+
+        Images of more than a million pixels are taken in tiles of 512 pixels that overlap. Networks
+        that normalise each image by its own statistics make something else of each of these.
+
+        Args:
+            tile: Side of the tiles. None: whole, or 512 for large images.
+            overlap: How many pixels tiles have in common with their neighbors.
+            progress: Called after each tile with how many are done, and of how many.
+
+        Raises:
+            InputError: tiles that do not fit the network, or are too small for their overlap.
+        """
+        height, width = image.shape[:2]
+        if tile is not None and tile < self.least:
+            raise InputError(f"this network takes tiles of {self.least} pixels or more, not {tile}")
+        if tile is None:
+            tile = tiles.choose(height, width, multiple=self.multiple)
+        # Beyond its edges an image goes on as its reflection.
+        short = [(0, max(0, self.least - side)) for side in (height, width)]
+        padded = np.pad(self._fitted(image), (*short, (0, 0)), mode="symmetric")
+        made = tiles.apply(
+            self.function,
+            padded,
+            multiple=self.multiple,
+            scale=self.scale,
+            tile=tile,
+            overlap=overlap,
+            progress=progress,
+        )
+        return made[: height * self.scale, : width * self.scale]
+
+    def convert(self, image: ImageFile, **options: Any) -> ImageFile:
+        """A file's image made into another: with its opacity, of as many bits, and grey only if
+        both it and what the network makes are."""
+        made = self(image.color, **options)
+        gray = made.shape[-1] == 1
+        alpha = resized_alpha(image.alpha, *made.shape[:2])
+        color = np.broadcast_to(made, (*made.shape[:2], 3)).astype(np.float32)
+        return ImageFile(color, alpha, image.bits, gray, image.profile)
+
+    def _fitted(self, image: Float32[np.ndarray, "h w c"]) -> Float32[np.ndarray, "h w d"]:
+        if image.shape[-1] == self.channels:
+            return image
+        if self.channels == 1:
+            return (image @ _LUMA)[..., None]
+        return np.repeat(image, self.channels, axis=-1)
