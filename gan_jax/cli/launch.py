@@ -18,7 +18,7 @@ from gan_jax.cli.flags import FLAGS, choose_kinds
 from gan_jax.config import Config, to_json
 from gan_jax.errors import DivergedError, FailedError, InputError
 from gan_jax.runs import Run
-from gan_jax.tasks.base import shapes
+from gan_jax.tasks.base import ImageTask, shapes
 from gan_jax.training.plan import make_plan
 from gan_jax.training.train import train
 
@@ -137,6 +137,12 @@ def _say_what_next(directory: Path, launch: Launch) -> None:
         )
     if "interpolate" in run.task.commands:
         lines.append(f"  between samples   {tool} interpolate {directory} --out between.png")
+    if isinstance(run.task, ImageTask):
+        does = "translate" if "translate" in run.task.commands else "upscale"
+        direction = "".join(f" --direction {d}" for d in run.task.directions[:1])
+        lines.append(
+            f"  your own images   {tool} {does} {directory} IMAGE_OR_FOLDER{direction} --out DIR"
+        )
     longer = 2 * run.kept()[-1]
     lines.append(f"  train longer      the same command with --iterations {longer}")
     print("\n" + "\n".join(lines))

@@ -1,6 +1,7 @@
 """Which curves a report shows, of one run and of groups of runs."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,23 @@ _PANELS = (
         "Losses",
         "What each network minimises. How low they are says little; that they stay bounded does.",
         {"d/loss": "discriminator", "g/loss": "generator", "d/penalty": "penalty"},
+    ),
+    Panel(
+        "The generator's terms",
+        "What it minimises, without the weights: what the discriminator says, and the distances to "
+        "the true images, of pixels and of features.",
+        {f"g/{term}": term for term in ("adversarial", "pixel", "perceptual")},
+    ),
+    Panel(
+        "The generators' terms",
+        "What they minimise, without the weights: how far from passing for the other domain (a, b: "
+        "of what is made), from coming back to the image begun with, and from leaving alone what "
+        "is of that domain already.",
+        {
+            f"g/{term}_{domain}": f"{term}, {domain}"
+            for term in ("adversarial", "cycle", "identity")
+            for domain in "ab"
+        },
     ),
     Panel(
         "Discriminator's accuracy",
@@ -118,16 +136,50 @@ def of_run(history: History, spans: list[Span]) -> list[Chart]:
 
     charts = []
     for panel in _PANELS:
-        lines = [
-            Line(label, history.curves[name], COLORS[i], DASHES[i])
-            for i, (name, label) in enumerate(panel.names.items())
-            if name in history.curves
+        found = [
+            (label, history.curves[name])
+            for signal, plain in panel.names.items()
+            for name, label in _of_each(signal, plain, history)
         ]
-        if lines:
-            charts.append(chart(panel, lines))
-    for name, curve in history.scores.items():
-        line = Line(name, curve, COLORS[0], best=best(name, curve))
-        charts.append(chart(Panel(name, _about_best(line), {}), [line]))
+        if found:
+            charts.append(chart(panel, [_line(i, *line) for i, line in enumerate(found)]))
+    for title, scores in _by_title(history.scores).items():
+        lines = [
+            dataclasses.replace(_line(i, label, curve), best=best(title, curve))
+            for i, (label, curve) in enumerate(scores.items())
+        ]
+        charts.append(chart(Panel(title, _about_best(lines[0]), {}), lines))
+    return charts
+
+
+def _of_each(signal: str, label: str, history: History) -> list[tuple[str, str]]:
+    """The curves of a signal: its own, or those of the parts of a training of several generators,
+    which are named `part/signal`."""
+    if signal in history.curves:
+        return [(signal, label)]
+    parts = [name for name in history.curves if name.partition("/")[2] == signal]
+    return [(name, f"{name.partition('/')[0]}: {label}") for name in parts]
+
+
+def _line(i: int, label: str, curve: Curve) -> Line:
+    return Line(label, curve, COLORS[i % len(COLORS)], DASHES[i % len(DASHES)])
+
+
+def _by_title(scores: Mapping[str, Curve]) -> dict[str, dict[str, Curve]]:
+    """Scores by chart: those of one name, extractor and split are in one, told apart by what else
+    their conventions say."""
+    together: dict[tuple[str, ...], list[str]] = {}
+    for label in scores:
+        together.setdefault(tuple(label.rstrip("]").split(", ")[:2]), []).append(label)
+    charts = {}
+    for start, labels in together.items():
+        if len(labels) == 1:
+            charts[labels[0]] = {labels[0]: scores[labels[0]]}
+            continue
+        title = f"{', '.join(start)}]"
+        charts[title] = {
+            ", ".join(label.rstrip("]").split(", ")[2:]): scores[label] for label in labels
+        }
     return charts
 
 

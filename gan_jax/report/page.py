@@ -51,6 +51,11 @@ class Page:
         return states.legend(self.spans)
 
     @property
+    def shown(self) -> str:
+        """What the sheets show, in words."""
+        return self.run.task.shown
+
+    @property
     def data(self) -> str:
         """What it was trained on, in words."""
         return f"{self.run.task.data_name}: {self.run.data}"
@@ -77,11 +82,11 @@ def of_run(run: Run, data_dir: str | None, *, brief: bool) -> Page:
             real = memory.real_examples(run, data_dir)
         except InputError as error:
             real_missing = f"The real examples cannot be shown: {error}."
-    samples, missing = {}, f"What a run of {run.config.kind} makes is shown below, as it trained."
+    samples, missing = {}, ""
     if samples_from_noise:
         samples, missing = _samples(run, real if is_points else None, brief)
     neighbors, walks, neighbors_missing = None, None, ""
-    if not (is_points or brief or missing):
+    if samples and not (is_points or brief):
         shown = next(iter(samples.values()))  # the best ones, where these are known
         with contextlib.suppress(InputError):  # not all generators have latents to walk between
             walks = images.interpolation(run, shown.iteration)

@@ -31,10 +31,11 @@ from gan_jax import config
 from gan_jax.config import Config
 from gan_jax.errors import InputError
 from gan_jax.evaluation.best import Best
+from gan_jax.inference.converter import Converter
 from gan_jax.runs import logs
 from gan_jax.runs.checkpoints import Checkpoints
 from gan_jax.state import TrainState
-from gan_jax.tasks.base import Task, shapes
+from gan_jax.tasks.base import ImageTask, Task, shapes
 from gan_jax.tasks.generation import Generation
 
 
@@ -266,6 +267,23 @@ class Run:
         labels = task.labels(n, label)
         _, g = self.states(iteration)
         return task.sample(g, jax.random.key(seed), n, labels, truncation)
+
+    def converter(self, direction: str | None = None, iteration: int | None = None) -> Converter:
+        """What makes images of images, of any size: a function of arrays [h, w, c] in [−1, 1], by
+        the generator's moving average.
+
+        Args:
+            direction: a2b or b2a, of a run between two domains.
+            iteration: Of the checkpoint, by default the latest.
+
+        Raises:
+            InputError: a direction that does not exist, or a run that does not learn this.
+        """
+        if not isinstance(self.task, ImageTask):
+            raise InputError(f"{self.directory} learns {self.task.config.kind}, not from images")
+        convert = self.task.converter(direction)  # refused before a checkpoint is read
+        _, g = self.states(iteration)
+        return convert(g)
 
     def interpolate(
         self,

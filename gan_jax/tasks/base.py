@@ -1,15 +1,19 @@
 """What a run trains, as the rest of the program sees it."""
 
 import functools
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 from jaxtyping import Array, Key, PyTree, UInt8
 
+from gan_jax.config import Evaluation
 from gan_jax.data import Stream
-from gan_jax.evaluation.evaluator import Evaluator
+from gan_jax.evaluation.evaluator import Scorer
 from gan_jax.health.checks import Checks
+from gan_jax.inference.converter import Converter
 from gan_jax.objectives import Objective
 from gan_jax.state import TrainState
 
@@ -83,6 +87,11 @@ class Task(Protocol):
         ...
 
     @property
+    def shown(self) -> str:
+        """What previews show, in a sentence."""
+        ...
+
+    @property
     def objective(self) -> Objective:
         """What both networks minimise."""
         ...
@@ -111,7 +120,7 @@ class Task(Protocol):
         a pure function of arrays, traced into the training program."""
         ...
 
-    def preview(self, g: TrainState) -> PyTree:
+    def preview(self, g: TrainState, dataset: Dataset) -> PyTree:
         """What shows how far the generator is: arrays, computed on the device and not waited for,
         which do not hold on to `g`. Always of the same latents or inputs."""
         ...
@@ -124,8 +133,43 @@ class Task(Protocol):
         """What is measured at checks."""
         ...
 
-    def evaluator(self, dataset: Dataset) -> Evaluator:
-        """What scores the generator."""
+    def evaluator(
+        self,
+        dataset: Dataset,
+        settings: Evaluation | None = None,
+        *,
+        split: str | None = None,
+        data_dir: str | None = None,
+        weights: Path | None = None,
+    ) -> Scorer:
+        """What scores the generator.
+
+        Args:
+            dataset: What it trains on.
+            settings: How, by default as the configuration's section `evaluation` says.
+            split: The real examples to compare with, if others than those that it trains on.
+            data_dir: Where TFDS datasets are prepared.
+            weights: Of the extractor, instead of those published.
+
+        Raises:
+            InputError: there is no such split, or it cannot be scored so.
+        """
+        ...
+
+
+@runtime_checkable
+class ImageTask(Protocol):
+    """A task whose generators make images of images: what `gan-jax translate` and `upscale` use."""
+
+    directions: ClassVar[tuple[str, ...]]
+    """In which it can; empty if there is but one."""
+
+    def converter(self, direction: str | None) -> Callable[[TrainState], Converter]:
+        """What makes images of images of any size, given the generators.
+
+        Raises:
+            InputError: there is no such direction.
+        """
         ...
 
 

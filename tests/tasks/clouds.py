@@ -142,6 +142,7 @@ class Clouds:
     commands: ClassVar[frozenset[str]] = frozenset({"report"})
 
     data_name: ClassVar[str] = "ring and grid"
+    shown: ClassVar[str] = "Points of the grid, made of those of a line."
 
     def check(self) -> None:
         pass
@@ -173,7 +174,7 @@ class Clouds:
     def prepare(self, examples, key, axis_name):
         return examples
 
-    def preview(self, g):
+    def preview(self, g, dataset):
         real = jnp.linspace(-1, 1, 64)
         return translate(g, jnp.stack([real, -real], axis=1), "b")
 
@@ -183,10 +184,10 @@ class Clouds:
     def checks(self, dataset):
         return Checks(dataset)
 
-    def evaluator(self, dataset):
+    def evaluator(self, dataset, settings=None, *, split=None, data_dir=None, weights=None):
         a, b = (stream.source for stream in dataset.streams)
         subject = Subject(lambda g, n, labels: translate(g, jnp.asarray(a.real[:n]), "b"))
-        settings = self.config.evaluation
+        settings = settings or self.config.evaluation
         return Evaluator(subject, b, ("swd",), extractor=points(), samples=settings.samples)
 
 
@@ -208,6 +209,8 @@ def _measure(d, g, inputs, reference):
 
 class Checks:
     """Of the direction from a to b."""
+
+    parts = ()
 
     def __init__(self, dataset: Dataset):
         a, b = (stream.source.real for stream in dataset.streams)

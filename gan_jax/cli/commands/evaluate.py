@@ -7,7 +7,6 @@ from typing import Annotated
 import tyro
 
 from gan_jax.cli.running import Checkpoint, RunArgument, iteration_of, open_run
-from gan_jax.data.sources import check_splits
 from gan_jax.errors import InputError
 from gan_jax.evaluation.extractors.kinds import kinds
 from gan_jax.evaluation.metric import metrics as all_metrics
@@ -34,7 +33,7 @@ def evaluate(
     split: str | None = None,
     data_dir: str | None = None,
 ) -> None:
-    """Score samples of a trained run against real examples.
+    """Score what a trained run makes against real examples.
 
     Every score is printed with its conventions: extractor, split, numbers of real and generated
     examples. Scores compare only where these are the same.
@@ -42,28 +41,24 @@ def evaluate(
     Args:
         run: Directory of the run.
         checkpoint: Its iteration, or latest, or best.
-        n: How many samples.
+        n: How many samples, or at most, how many translations.
         weights: A file of Inception's weights, instead of a download.
-        split: Of a TFDS dataset, the split to compare with. By default what the run trained on.
+        split: The part of the data to compare with, and to translate if that is what it does: test,
+            say. By default what the run trained on.
         data_dir: Where TFDS datasets are prepared.
     """
     if n < 2:
         raise InputError(f"--n is at least 2, not {n}")
     opened = open_run(run, "evaluate")
-    config, task = opened.config, opened.generation("scores of samples")
-    against = None
-    if split is not None:
-        check_splits(config.data.source)
-        data = dataclasses.replace(config.data, split=split, held_out=0)
-        against = dataclasses.replace(config, data=data).load(data_dir=data_dir)
+    config = opened.config
     settings = dataclasses.replace(
         config.evaluation,
         metrics=metrics or config.evaluation.metrics,
         extractor=extractor or ("inception" if weights else config.evaluation.extractor),
         samples=n,
     )
-    evaluator = task.evaluator(
-        config.load(data_dir=data_dir), settings, against=against, split=split, weights=weights
+    evaluator = opened.task.evaluator(
+        config.load(data_dir=data_dir), settings, split=split, data_dir=data_dir, weights=weights
     )
     _, g = opened.states(iteration_of(opened, checkpoint))
     for score in evaluator(g):

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, Key, UInt8
 from gan_jax import figures, losses, networks, sampling
 from gan_jax.config import Evaluation
 from gan_jax.data import Description, Source, gaussians, prepare
-from gan_jax.data.sources import gather, read_some
+from gan_jax.data.sources import check_splits, gather, read_some
 from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluator import Evaluator
 from gan_jax.evaluation.extractors.kinds import find, logits_of, make_extractor
@@ -43,6 +43,11 @@ class Generation:
     def data_name(self) -> str:
         """The source of the data."""
         return self.config.data.source
+
+    @property
+    def shown(self) -> str:
+        """What previews show."""
+        return "Always of the same latents, by the generator's moving average."
 
     @property
     def form(self) -> Form:
@@ -76,6 +81,11 @@ class Generation:
             InputError: these data cannot be trained on, or not be scored, as configured.
         """
         config, data = self.config, self.data
+        if self.is_images and data.shape[2] in (2, 6):
+            raise InputError(
+                f"{config.data.source} holds pairs, which restoration learns from: see "
+                "experiments/pairs.py"
+            )
         config.generator.check(self.form, "generator")
         config.discriminator.check(self.form, "discriminator")
         if config.batch_size > data.examples:
@@ -220,7 +230,7 @@ class Generation:
             return 10 * len(self.classes), 10
         return 64, 8
 
-    def preview(self, g: TrainState) -> Float[Array, "n ..."]:
+    def preview(self, g: TrainState, dataset: Dataset) -> Float[Array, "n ..."]:
         """Samples of the same latents every time, by class."""
         n, _ = self.sheet
         label = self.labels(n)
@@ -272,25 +282,22 @@ class Generation:
         dataset: Dataset,
         settings: Evaluation | None = None,
         *,
-        against: Dataset | None = None,
         split: str | None = None,
+        data_dir: str | None = None,
         weights: Path | None = None,
     ) -> Evaluator:
-        """What scores samples.
-
-        Args:
-            dataset: What it trains on.
-            settings: How, by default as the configuration's section `evaluation` says.
-            against: The examples to compare with, if others, and
-            split: what to call them.
-            weights: Of the extractor, instead of those published.
-        """
+        """What scores samples."""
         settings, name = settings or self.config.evaluation, self.config.data.source
-        source = dataset.streams[0].source
+        source = real = dataset.streams[0].source
+        if split is not None:
+            check_splits(name)
+            data = dataclasses.replace(self.config.data, split=split, held_out=0)
+            against = dataclasses.replace(self.config, data=data).load(data_dir=data_dir)
+            real = against.streams[0].source
         extractor = make_extractor(settings.extractor, source, dataset=name, weights=weights)
         return Evaluator(
             self.subject,
-            source if against is None else against.streams[0].source,
+            real,
             settings.metrics,
             extractor=extractor,
             split=split or self.config.data.split,
