@@ -16,13 +16,14 @@ from benchmarks import flops
 from benchmarks.worker import peak_resident_bytes
 from benchmarks.workloads import Workload
 from gan_jax.compilation import jit
-from gan_jax.data import Description, Examples, Feed, Stream
-from gan_jax.networks import dcgan, layers, mlp, r3gan, resnet
+from gan_jax.data import Described, Description, Domains, Examples, Feed, Stream
+from gan_jax.networks import cyclegan, dcgan, layers, mlp, patchgan, r3gan, resnet
 from gan_jax.networks.base import DiscriminatorSection, GeneratorSection
 from gan_jax.state import TrainState
 from gan_jax.steps import Alternation, Pace, Tally, alternate
+from gan_jax.tasks import translation
 from gan_jax.tasks.base import Task, initial_states
-from gan_jax.tasks.generation import Config, Generation, Objective
+from gan_jax.tasks.generation import Config, Objective
 from gan_jax.training.program import axis_indices, program_of, replicate
 
 
@@ -40,8 +41,10 @@ def networks(w: Workload) -> tuple[GeneratorSection, DiscriminatorSection]:
     return r3gan.GeneratorSection(**options), r3gan.DiscriminatorSection(**options)
 
 
-def task_of(w: Workload) -> Generation:
+def task_of(w: Workload) -> Task:
     """The workload as a run would train it."""
+    if w.network == "cyclegan":
+        return _translation(w)
     generator, discriminator = networks(w)
     penalties = {} if w.penalty is None else {"r1": w.penalty, "r2": w.penalty}
     config = Config(
@@ -53,6 +56,19 @@ def task_of(w: Workload) -> Generation:
         discriminator=discriminator,
     )
     return config.build(Description(w.shape, None, w.examples, ""))
+
+
+def _translation(w: Workload) -> translation.Translation:
+    config = translation.Config(
+        name=w.name,
+        batch_size=w.batch_size,
+        data=Domains(resolution=w.resolution, scaled_to=w.resolution, flip=False),
+        objective=translation.Objective(loss=w.loss),
+        generator=cyclegan.TranslatorSection(width=w.width, dtype=w.dtype),
+        discriminator=patchgan.DiscriminatorSection(width=w.width, dtype=w.dtype),
+    )
+    data = Description(w.shape, None, w.examples, "")
+    return config.build(Described(data, data))
 
 
 def versions() -> dict[str, str]:
@@ -99,7 +115,8 @@ def flops_of(w: Workload) -> int:
     iteration = functools.partial(
         alternate, objective=task.objective, alternation=task.config.alternation
     )
-    batches = {"real": jax.ShapeDtypeStruct((w.d_steps, w.batch_size, *w.shape), jnp.float32)}
+    shape = (w.d_steps, w.batch_size, *w.shape)
+    batches = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name in w.arrays}
     with mock.patch.object(layers, "canonical_form", return_value=False):
         d, g = map(_apart, jax.eval_shape(lambda: initial_states(task)))
         return flops.count(iteration, d, g, batches, jax.random.key(0))
@@ -207,8 +224,11 @@ class WorkloadTraining(Training):
             real = rng.standard_normal((w.examples, *w.shape), np.float32)
         else:
             real = rng.integers(0, 256, (w.examples, *w.shape), np.uint8)
-        task = task_of(w)
-        super().__init__(task, [Stream(Examples(task.data, real, None))], capacity=w.iterations)
+        data = Description(w.shape, None, w.examples, "")
+        streams = [
+            Stream(Examples(data, real, None), name, number=i) for i, name in enumerate(w.arrays)
+        ]
+        super().__init__(task_of(w), streams, capacity=w.iterations)
         self.compile_seconds = self.compile()
 
     def parameters(self) -> dict[str, int]:

@@ -239,6 +239,48 @@ class R3GANDiscriminator(nn.Module):
             return self.logit((self.basis * x).sum((2, 3)))[:, 0]
 
 
+def _normed(conv: nn.Module, *more: nn.Module) -> list[nn.Module]:
+    return [conv, nn.InstanceNorm2d(conv.out_channels), *more]
+
+
+class TranslatorBlock(nn.Module):
+    def __init__(self, width: int):
+        super().__init__()
+        conv = {"kernel_size": 3, "padding": 1, "padding_mode": "reflect", "bias": False}
+        self.body = nn.Sequential(
+            *_normed(nn.Conv2d(width, width, **conv), nn.ReLU()),
+            *_normed(nn.Conv2d(width, width, **conv)),
+        )
+
+    def forward(self, x):
+        return x + self.body(x)
+
+
+class Translator(nn.Sequential):
+    """CycleGAN's generator, of six blocks."""
+
+    def __init__(self, width: int):
+        ends = {"kernel_size": 7, "padding": 3, "padding_mode": "reflect"}
+        up = {"kernel_size": 3, "stride": 2, "padding": 1, "output_padding": 1, "bias": False}
+        layers = _normed(nn.Conv2d(3, width, **ends, bias=False), nn.ReLU())
+        for before in (width, 2 * width):
+            layers += _normed(nn.Conv2d(before, 2 * before, 3, 2, 1, bias=False), nn.ReLU())
+        layers += [TranslatorBlock(4 * width) for _ in range(6)]
+        for before in (4 * width, 2 * width):
+            layers += _normed(nn.ConvTranspose2d(before, before // 2, **up), nn.ReLU())
+        super().__init__(*layers, nn.Conv2d(width, 3, **ends), nn.Tanh())
+
+
+class PatchGAN(nn.Sequential):
+    """Of three halvings."""
+
+    def __init__(self, width: int):
+        layers = [nn.Conv2d(3, width, 4, 2, 1), leaky()]
+        for before, stride in ((width, 2), (2 * width, 2), (4 * width, 1)):
+            layers += _normed(nn.Conv2d(before, 2 * before, 4, stride, 1, bias=False), leaky())
+        super().__init__(*layers, nn.Conv2d(8 * width, 1, 4, 1, 1))
+
+
 def networks(w: Workload) -> tuple[nn.Module, nn.Module]:
     """`(discriminator, generator)`."""
     r = w.resolution
@@ -248,6 +290,12 @@ def networks(w: Workload) -> tuple[nn.Module, nn.Module]:
         return DCGANDiscriminator(r, w.width), DCGANGenerator(r, w.width, w.latent_dim)
     if w.network == "resnet":
         return ResNetDiscriminator(w.width), ResNetGenerator(w.width, w.latent_dim)
+    if w.network == "cyclegan":
+        d, g = (
+            nn.ModuleDict({domain: kind(w.width) for domain in w.arrays})
+            for kind in (PatchGAN, Translator)
+        )
+        return d, g
     return R3GANDiscriminator(w.stages, w.width), R3GANGenerator(w.stages, w.width, w.latent_dim)
 
 
@@ -275,7 +323,16 @@ def pairing_g(real, fake):
     return F.softplus(real - fake).mean()
 
 
+def squares_d(real, fake):
+    return 0.5 * (real - 1).square().mean() + 0.5 * fake.square().mean()
+
+
+def squares_g(real, fake):
+    return 0.5 * (fake - 1).square().mean()
+
+
 LOSSES = {
+    "least_squares": (squares_d, squares_g),
     "non_saturating": (non_saturating_d, non_saturating_g),
     "hinge": (hinge_d, hinge_g),
     "relativistic_pairing": (pairing_d, pairing_g),
@@ -352,7 +409,8 @@ def synchronize() -> None:
 
 def build(w: Workload, variant: str) -> "Training":
     """The workload, `eager` or `compiled`."""
-    return Training(w, compiled=variant == "compiled")
+    kind = TranslationTraining if w.network == "cyclegan" else Training
+    return kind(w, compiled=variant == "compiled")
 
 
 class Training:
@@ -469,3 +527,68 @@ class Training:
         if not all(torch.isfinite(loss) for loss in losses):
             raise RuntimeError(f"{self.w.name}: a loss is not finite")
         return seconds
+
+
+class TranslationTraining(Training):
+    """Two networks of either kind, and a pool of earlier images for each domain."""
+
+    def __init__(self, w: Workload, *, compiled: bool):
+        super().__init__(w, compiled=False)
+        if compiled:
+            self.forward_d, self.forward_g = (
+                {domain: torch.compile(network) for domain, network in both.items()}
+                for both in (self.d, self.g)
+            )
+        self.pools = {domain: [] for domain in w.arrays}
+
+    def batch(self):
+        return {domain: super(TranslationTraining, self).batch() for domain in self.w.arrays}
+
+    def exchange(self, domain, images):
+        """Half of them out of the pool of 50, once it is full."""
+        pool, shown = self.pools[domain], []
+        for image in images:
+            if len(pool) < 50:
+                pool.append(image)
+            elif torch.rand(()) < 0.5:
+                place = int(torch.randint(50, ()))
+                image, pool[place] = pool[place], image
+            shown.append(image)
+        return torch.stack(shown)
+
+    def d_step(self, real):
+        total = 0.0
+        for domain, other in (("a", "b"), ("b", "a")):
+            with torch.no_grad(), self.autocast():
+                fake = self.exchange(domain, self.forward_g[domain](real[other]).float())
+            with self.autocast():
+                both = self.forward_d[domain](torch.cat([real[domain], fake])).float()
+            total = total + self.d_loss(*both.chunk(2))
+        self.d_adam.zero_grad(set_to_none=True)
+        total.backward()
+        self.d_adam.step()
+        return total.detach()
+
+    def g_step(self, real):
+        self.d.requires_grad_(False)
+        total, fakes = 0.0, {}
+        with self.autocast():
+            for domain, other in (("a", "b"), ("b", "a")):
+                made = self.forward_g[domain](torch.cat([real[other], real[domain]]))
+                fakes[domain], same = made.float().chunk(2)
+                total = total + 2.5 * (same - real[domain]).abs().mean()
+                total = total + self.g_loss(None, self.forward_d[domain](fakes[domain]).float())
+            for domain, other in (("a", "b"), ("b", "a")):
+                back = self.forward_g[domain](fakes[other]).float()
+                total = total + 5 * (back - real[domain]).abs().mean()
+        self.g_adam.zero_grad(set_to_none=True)
+        total.backward()
+        self.g_adam.step()
+        self.d.requires_grad_(True)
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.g.parameters()), 0.01)
+        return total.detach()
+
+    def iteration(self):
+        real = self.batch()
+        return self.d_step(real), self.g_step(real)

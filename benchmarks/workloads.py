@@ -9,7 +9,7 @@ class Workload:
 
     name: str
     network: str
-    """mlp, dcgan, resnet (SNGAN's) or r3gan."""
+    """mlp, dcgan, resnet (SNGAN's), r3gan, or cyclegan, which has two of each."""
     batch_size: int
     width: int
     resolution: int | None
@@ -24,6 +24,11 @@ class Workload:
     """In one call, which is timed."""
     examples: int = 4096
     """Resident data."""
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """What batches hold."""
+        return ("a", "b") if self.network == "cyclegan" else ("real",)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -51,5 +56,6 @@ WORKLOADS = {
         Workload(
             "r3gan16", "r3gan", 512, 64, 16, "relativistic_pairing", penalty=1.0, iterations=1
         ),
+        Workload("cyclegan64", "cyclegan", 4, 32, 64, "least_squares", iterations=1, examples=256),
     )
 }

@@ -175,6 +175,29 @@ def transfer() -> str:
     return markdown(["data", "begins", "FID at the end", "fraction", "reached"], lines)
 
 
+@table("translation")
+def translation() -> str:
+    """What a translator scores, each way, beside doing nothing."""
+    (row,) = read(SPEED / "translation-h200.json").values()
+    found: dict[str, dict[str, float]] = collections.defaultdict(dict)
+    for conventions, scores in row["scores"].items():
+        found[conventions.rpartition(", ")[2]] |= scores
+    return markdown(
+        ["", "FID", "of doing nothing", "taken for the target", "of photographs as they are"],
+        [
+            [
+                what,
+                f"{made['FID']:,.0f}",
+                f"{nothing['FID']:,.0f}",
+                f"{made['target']:.0%}",
+                f"{nothing['target']:.0%}",
+            ]
+            for way, what in (("a2b", "summer to winter"), ("b2a", "winter to summer"))
+            for made, nothing in [(found[way], found[f"{way} not translated"])]
+        ],
+    )
+
+
 def _means_of_three(fids: list[float]) -> list[float]:
     """In a row: one evaluation alone is noisy, and the first lucky one would count."""
     return [statistics.fmean(fids[i : i + 3]) for i in range(len(fids) - 2)]

@@ -76,7 +76,7 @@ def test_unused_results_cost_nothing():
 def small(name):
     workload = WORKLOADS[name]
     resolution = None if workload.resolution is None else max(8, workload.resolution // 4)
-    if workload.network == "resnet":
+    if workload.network in ("resnet", "cyclegan"):
         resolution = 32
     return dataclasses.replace(
         workload, width=8, batch_size=4, resolution=resolution, examples=8, iterations=2
@@ -90,12 +90,14 @@ def test_both_frameworks_do_the_same_work(name):
     from benchmarks import torch_side
 
     workload = small(name)
-    theirs = torch_side.Training(workload, compiled=False)
+    theirs = torch_side.build(workload, "eager")
     d, g = jax.eval_shape(lambda: initial_states(jax_side.task_of(workload)))
     sizes = {"d": d, "g": g}
     sizes = {k: sum(x.size for x in jax.tree.leaves(s.params)) for k, s in sizes.items()}
     assert sizes == theirs.parameters()
-    assert theirs.flops() == pytest.approx(jax_side.flops_of(workload), rel=0.02)
+    # JAX also counts, as it computes them, the gradients of what a reflection has padded.
+    tolerance = 0.2 if workload.network == "cyclegan" else 0.02
+    assert theirs.flops() == pytest.approx(jax_side.flops_of(workload), rel=tolerance)
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
@@ -104,7 +106,8 @@ def test_workloads_train(name):
     task = jax_side.task_of(workload)
     task.config.validate()
     d, g = jax.eval_shape(lambda: initial_states(task))
-    batches = {"real": jnp.zeros((workload.d_steps, workload.batch_size, *workload.shape))}
+    shape = (workload.d_steps, workload.batch_size, *workload.shape)
+    batches = {name: jnp.zeros(shape) for name in workload.arrays}
     step = functools.partial(
         alternate, objective=task.objective, alternation=task.config.alternation
     )

@@ -1,5 +1,6 @@
 """Every experiment file, shrunk, from its command line to an image, and what comes after."""
 
+import dataclasses
 import gzip
 import json
 import re
@@ -15,12 +16,21 @@ from PIL import Image
 
 from gan_jax.cli.main import main
 from gan_jax.config import Config, from_json
-from gan_jax.data import Description, gaussians
+from gan_jax.data import Described, Description, gaussians
 from gan_jax.runs import Run
 from gan_jax.tasks.base import initial_states
 
 DIGITS = EXPERIMENTS / "digits.py"
 RECIPES = ("dcgan", "sngan", "biggan", "stylegan2", "r3gan")
+SMALLEST = {
+    "translation": "--data.source-b digits --generator.kind unet --generator.halvings 1",
+    "pairs": "--data.channels 3 --generator.halvings 1",
+    "superresolution": (
+        "--generator.growth 2 --generator.blocks 0 --discriminator.kind patchgan "
+        "--objective.perceptual 0"
+    ),
+}
+"""Recipes that make images of images, and what makes them small, of digits."""
 FILES = [p for p in sorted(EXPERIMENTS.glob("*.py")) if p.stem != "sweep"]
 SHORT = [
     "--iterations", "2", "--batch-size", "8", "--log-every", "1", "--sample-every", "2",
@@ -73,12 +83,16 @@ def flags_for(path: Path, request) -> list:
         resolution = "32" if path.stem in ("sngan", "biggan") else "8"
         data = ["--data.source", "digits", "--data.resolution", resolution]
         return [*SHORT, *narrow_for(path), *data]
+    if path.stem in SMALLEST:
+        data = ["--data.source", "digits", "--data.resolution", "16"]
+        return [*SMALL, *data, *SMALLEST[path.stem].split(), "--discriminator.layers", "1"]
     if path.stem not in ("mnist", "cifar10"):
         return SMALL
     return [*SMALL, "--data-dir", request.getfixturevalue("tfds_dir"), "--data.split", "test[:64]"]
 
 
-LONG = ("sngan", "biggan", "stylegan2", "r3gan")  # up to half a minute each, of compilation
+LONG = ("sngan", "biggan", "stylegan2", "r3gan", "pairs", "superresolution")
+"""Up to half a minute each, of compilation."""
 
 
 @pytest.mark.parametrize(
@@ -122,6 +136,24 @@ def test_every_preset_is_valid(name, command, tmp_path):
         resolution = config.data.resolution or 32
         data = Description((resolution, resolution, 3), 10, 100, "")
         task = config.build(data)
+        d, g = jax.eval_shape(lambda task=task: initial_states(task))
+        assert d.params
+        assert g.params
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+def test_every_preset_of_translators_fits_its_images(name):
+    for config in runpy.run_path(str(EXPERIMENTS / f"{name}.py"))["CONFIGS"].values():
+        config.validate()
+        side = config.data.resolution or 32
+        data = Description((side, side, 3), 10, 1000, "")
+        if name == "translation":
+            data = Described(data, data)
+        else:  # whose perceptual loss takes a trained classifier
+            objective = dataclasses.replace(config.objective, perceptual=0.0)
+            config = dataclasses.replace(config, objective=objective)
+        task = config.build(data)
+        task.check()
         d, g = jax.eval_shape(lambda task=task: initial_states(task))
         assert d.params
         assert g.params
