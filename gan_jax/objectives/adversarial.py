@@ -11,18 +11,18 @@ from jaxtyping import Array, Key, PyTree
 
 from gan_jax import parallel
 from gan_jax.ema import EMA
-from gan_jax.losses import LOSSES, Loss
+from gan_jax.losses import Loss
 from gan_jax.objectives.critic import Discriminator
 from gan_jax.objectives.discrimination import (
     check_examples_apart,
     discriminate,
     first_memory,
+    settled,
     takes_examples_apart,
 )
 from gan_jax.objectives.protocols import Aux, Batch, Scalar
 from gan_jax.objectives.sampled import Sampled
 from gan_jax.objectives.streams import AUGMENTATION, NETWORK
-from gan_jax.regularizers import as_penalty
 from gan_jax.schedules import Scheduled
 from gan_jax.state import OBJECTIVE, TrainState, remember
 
@@ -58,11 +58,7 @@ class Adversarial(Sampled):
     anything, as by minibatch standard deviation."""
 
     def __post_init__(self):
-        if not isinstance(self.loss, Loss):
-            raise TypeError(
-                f"loss={self.loss!r} is no Loss: take one of gan_jax.losses ({', '.join(LOSSES)})"
-            )
-        object.__setattr__(self, "regularizers", tuple(map(as_penalty, self.regularizers)))
+        object.__setattr__(self, "regularizers", settled(self.loss, self.regularizers))
 
     def init(
         self, key: Key[Array, ""], *, generator: Any, discriminator: Any, batch: Batch

@@ -9,9 +9,10 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from gan_jax import parallel
 from gan_jax.critic import Critic
-from gan_jax.losses import Loss
+from gan_jax.losses import LOSSES, Loss
 from gan_jax.objectives.critic import Discriminator
 from gan_jax.objectives.protocols import Scalar
+from gan_jax.regularizers import as_penalty
 from gan_jax.state import OBJECTIVE, TrainState
 
 Memory = dict[str, PyTree]
@@ -30,6 +31,19 @@ class Judgment(NamedTuple):
     real: Float[Array, " p"]
     """Logits of the whole batch, and of all patches."""
     fake: Float[Array, " p"]
+
+
+def settled(loss: Any, regularizers: Sequence[Any]) -> tuple[Any, ...]:
+    """The penalties of an objective as such, whatever kind of function they were.
+
+    Raises:
+        TypeError: a loss that is none.
+    """
+    if not isinstance(loss, Loss):
+        raise TypeError(
+            f"loss={loss!r} is no Loss: take one of gan_jax.losses ({', '.join(LOSSES)})"
+        )
+    return tuple(map(as_penalty, regularizers))
 
 
 def first_memory(regularizers: Sequence[Any]) -> Memory:

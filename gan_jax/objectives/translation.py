@@ -18,12 +18,12 @@ from gan_jax.objectives.discrimination import (
     check_examples_apart,
     discriminate,
     first_memory,
+    settled,
     takes_examples_apart,
 )
 from gan_jax.objectives.pool import exchange, make_pool
 from gan_jax.objectives.protocols import Aux, Batch, Scalar
 from gan_jax.objectives.streams import AUGMENTATION, NETWORK, POOL
-from gan_jax.regularizers import as_penalty
 from gan_jax.schedules import Scheduled
 from gan_jax.state import OBJECTIVE, TrainState, remember
 
@@ -49,6 +49,7 @@ class Translation(struct.PyTreeNode):
     Networks", 2017, eq. 3; the identity term, §5.2.
 
     Raises:
+        TypeError: a loss that is none.
         ValueError (when traced): a penalty on a discriminator with batch norm, a batch larger than
             the pool, or one with more images of one domain than of the other.
     """
@@ -69,7 +70,7 @@ class Translation(struct.PyTreeNode):
     """Let discriminators judge real and generated images in one batch, as of `Adversarial`."""
 
     def __post_init__(self):
-        object.__setattr__(self, "regularizers", tuple(map(as_penalty, self.regularizers)))
+        object.__setattr__(self, "regularizers", settled(self.loss, self.regularizers))
 
     def init(
         self, key: Key[Array, ""], *, generator: Any, discriminator: Any, batch: Batch

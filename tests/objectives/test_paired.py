@@ -369,3 +369,8 @@ def test_a_perceptual_distance_takes_features():
     d, g = by_hand(objective)
     with pytest.raises(ValueError, match="a perceptual distance takes features"):
         gan_jax.g_step(g, d, constant(), KEY, objective=objective)
+
+
+def test_a_loss_that_is_none_is_refused_at_once():
+    with pytest.raises(TypeError, match="'hinge' is no Loss: take one of"):
+        Paired(loss="hinge")

@@ -723,3 +723,8 @@ def test_domains_come_in_batches_of_one_size():
 
 def test_it_is_an_objective():
     assert isinstance(Translation(), gan_jax.Objective)
+
+
+def test_a_loss_that_is_none_is_refused_at_once():
+    with pytest.raises(TypeError, match="'hinge' is no Loss: take one of"):
+        Translation(loss="hinge")
