@@ -1,6 +1,5 @@
 """What the commands have in common that make images of images."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,16 +12,16 @@ from gan_jax.cli.running import writing
 from gan_jax.data.images import BadImageError
 from gan_jax.errors import InputError
 from gan_jax.inference import files
-from gan_jax.inference.files import ImageFile
+from gan_jax.inference.converter import Converter
 
 ImagesArgument = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE_OR_FOLDER")]
 
 
 def convert_files(
-    images: Path, out: Path, convert: Callable[[ImageFile, Callable[[int, int], None]], ImageFile]
+    images: Path, out: Path, converter: Converter, *, tile: int | None, overlap: int
 ) -> None:
     """Makes images of an image or of all in a folder, with a bar of progress. What cannot be read
-    in a folder is named and left out.
+    in a folder is named and left out. Tiles are those of the converter.
 
     Raises:
         InputError: there is nothing to read, nothing can be, or it cannot be written.
@@ -46,7 +45,7 @@ def convert_files(
             def progress(tile: int, of: int, done: int = done) -> None:
                 bars.update(bar, completed=done + tile / of)
 
-            made = convert(image, progress)
+            made = converter.convert(image, tile=tile, overlap=overlap, progress=progress)
             if not np.isfinite(made.color).all():
                 raise InputError(f"what the network makes of {file} is not finite")
             with writing(result):

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from gan_jax.degradations.grey import LUMA
 from gan_jax.errors import InputError
 from gan_jax.inference import tiles
 from gan_jax.inference.files import ImageFile, resized_alpha
-
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,8 @@ class Converter:
         return made[: height * self.scale, : width * self.scale]
 
     def convert(self, image: ImageFile, **options: Any) -> ImageFile:
-        """A file's image made into another: with its opacity, of as many bits, and grey only if
-        both it and what the network makes are."""
+        """A file's image made into another: with its opacity, of as many bits, and grey if what
+        the network makes is."""
         made = self(image.color, **options)
         gray = made.shape[-1] == 1
         alpha = resized_alpha(image.alpha, *made.shape[:2])
@@ -83,5 +82,5 @@ class Converter:
         if image.shape[-1] == self.channels:
             return image
         if self.channels == 1:
-            return (image @ _LUMA)[..., None]
+            return (image @ LUMA)[..., None]
         return np.repeat(image, self.channels, axis=-1)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from gan_jax import figures
 from gan_jax.data.images import BadImageError
+from gan_jax.degradations.grey import LUMA
 from gan_jax.errors import InputError
 from gan_jax.inference import png16
 
@@ -175,7 +176,7 @@ def _encode(image: ImageFile, format: str) -> bytes:
         color, alpha = 1 + (color - 1) * alpha[..., None], None
     if image.gray:
         # Rec. 601, as Pillow's conversion to grey: exact where the channels are alike.
-        color = color @ np.array([[0.299], [0.587], [0.114]], np.float32)
+        color = color @ LUMA[:, None]
     channels = color if alpha is None else np.concatenate([color, 2 * alpha[..., None] - 1], -1)
     space = b"GRAY" if image.gray else b"RGB "
     # A profile is of one kind of samples; that of CMYK, say, does not fit what was made of them.

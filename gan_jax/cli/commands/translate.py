@@ -31,14 +31,8 @@ def translate(
         out: Where to write: the file, or a folder.
     """
     opened = open_run(run, "translate")
-    convert = opened.converter(direction, iteration_of(opened, checkpoint))
-    convert_files(
-        images,
-        out,
-        lambda image, progress: convert.convert(
-            image, tile=tile, overlap=overlap, progress=progress
-        ),
-    )
+    converter = opened.converter(direction, iteration_of(opened, checkpoint))
+    convert_files(images, out, converter, tile=tile, overlap=overlap)
 
 
 COMMAND = translate

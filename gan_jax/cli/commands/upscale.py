@@ -29,14 +29,8 @@ def upscale(
         out: Where to write: the file, or a folder.
     """
     opened = open_run(run, "upscale")
-    convert = opened.converter(iteration=iteration_of(opened, checkpoint))
-    convert_files(
-        images,
-        out,
-        lambda image, progress: convert.convert(
-            image, tile=tile, overlap=overlap, progress=progress
-        ),
-    )
+    converter = opened.converter(iteration=iteration_of(opened, checkpoint))
+    convert_files(images, out, converter, tile=tile, overlap=overlap)
 
 
 COMMAND = upscale
