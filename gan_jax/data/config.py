@@ -54,6 +54,11 @@ class Data(Section):
         return sources.find(self.source)[0].is_drawn
 
 
+def within(budget_gib: float | None, budget_bytes: float) -> float:
+    """How many bytes may be read whole: as configured, if anything may."""
+    return budget_bytes if budget_gib is None or not budget_bytes else budget_gib * 2**30
+
+
 def load(
     data: Data,
     *,

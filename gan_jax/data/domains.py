@@ -7,7 +7,7 @@ from typing import Annotated
 from typing_extensions import Doc
 
 from gan_jax.data import sources
-from gan_jax.data.config import Data, load
+from gan_jax.data.config import Data, load, within
 from gan_jax.data.held_out import hold_out_each
 from gan_jax.data.sources import Description
 from gan_jax.data.streams import Stream
@@ -129,8 +129,7 @@ class Domains(Section):
         Raises:
             InputError: they are missing, cannot be read, or are of different channels.
         """
-        if self.budget_gib is not None and budget_bytes:
-            budget_bytes = self.budget_gib * 2**30
+        budget_bytes = within(self.budget_gib, budget_bytes)
         a, b = (
             load(
                 data,

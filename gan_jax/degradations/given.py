@@ -11,6 +11,11 @@ from gan_jax.degradations.base import DegradationSection, Images, SameSize
 from gan_jax.errors import InputError
 
 
+def holds_pairs(shape: tuple[int, ...]) -> bool:
+    """Whether what has this shape is an input and its target, both grey or both RGB."""
+    return len(shape) == 3 and shape[2] in (2, 6)
+
+
 class Given(SameSize):
     """Takes pairs [B, H, W, 2·C] apart, whose first channels are those of the inputs."""
 
@@ -51,7 +56,7 @@ class GivenSection(DegradationSection, kind="given"):
 
     def check(self, shape: tuple[int, int, int], where: str) -> None:
         super().check(shape, where)
-        if shape[2] not in (2, 6):
+        if not holds_pairs(shape):
             raise InputError(
                 f"{where}.kind given takes pairs: set data.source to pairs:PATH, or {where}.kind "
                 "to what the inputs are to be made by"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gan_jax.evaluation.evaluator import Evaluator
+from gan_jax.evaluation.evaluator import Scorer
 from gan_jax.evaluation.metric import Score
 from gan_jax.state import TrainState
 
@@ -24,8 +24,8 @@ class Directions:
 
     def __init__(
         self,
-        translated: Mapping[str, Evaluator],
-        unchanged: Mapping[str, Evaluator],
+        translated: Mapping[str, Scorer],
+        unchanged: Mapping[str, Scorer],
         baseline: str = "not translated",
     ):
         self._translated, self._unchanged, self._called = translated, unchanged, baseline

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from gan_jax.config import Evaluation
 from gan_jax.discovery import discover
 from gan_jax.errors import InputError
 from gan_jax.evaluation.extractors.base import Extractor, Logits
@@ -119,6 +120,19 @@ def check(chosen: Sequence[str], setting: Setting) -> tuple[str, ...]:
         if needs := known[name].needs(setting):
             raise InputError(f"the metric {name} needs {needs}")
     return tuple(chosen)
+
+
+def check_evaluation(settings: Evaluation, setting: Setting) -> None:
+    """
+    Raises:
+        InputError: metrics that there are not in this setting, or a best score that is none of
+            theirs.
+    """
+    names = score_names(check(settings.metrics, setting))
+    if settings.best is not None and settings.best.lower() not in map(str.lower, names):
+        raise InputError(
+            f"evaluation.best {settings.best!r} is none of the scores: {', '.join(names)}"
+        )
 
 
 def score_names(chosen: Sequence[str]) -> list[str]:

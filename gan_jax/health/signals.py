@@ -135,11 +135,11 @@ def make_reference(
         floor = _relative_distance(gaussian, fit(rest[:examples]))
     flat = both.reshape(len(both), -1)
     reference = Reference(
-        seen=_first(seen, examples),
-        seen_condition=None if seen_condition is None else _first(seen_condition, examples),
-        held_out=None if held_out is None else _first(held_out, examples),
+        seen=first_of(seen, examples),
+        seen_condition=None if seen_condition is None else first_of(seen_condition, examples),
+        held_out=None if held_out is None else first_of(held_out, examples),
         held_out_condition=(
-            None if held_out_condition is None else _first(held_out_condition, examples)
+            None if held_out_condition is None else first_of(held_out_condition, examples)
         ),
         bins=jnp.asarray(bins, jnp.float32),
         shares=jnp.asarray(shares, jnp.float32),
@@ -161,7 +161,7 @@ def _reach(deviations: Float[np.ndarray, "n d"]) -> float:
     return float(np.sqrt(spectrum.sum()) * (1 + 2 / max(dimensions, 1)))
 
 
-def _first(x: np.ndarray, examples: int) -> Array:
+def first_of(x: np.ndarray, examples: int) -> Array:
     """The first of them, over and over if there are not as many."""
     return jnp.asarray(np.resize(x, (examples, *x.shape[1:])))
 
@@ -259,9 +259,28 @@ def drift(g: TrainState) -> dict[str, Float[Array, ""]]:
     return {"drift": optax.tree.norm(gap) / optax.tree.norm(g.params)}
 
 
-def judge_by(d: TrainState, x: Array, condition: Array | None) -> Logits:
-    """The logits of a discriminator, as in training."""
-    output, _ = d.apply(d.params, x, condition, train=True)
+def assess(
+    g: TrainState,
+    reference: Reference,
+    inputs: Array,
+    *,
+    judge: Judge,
+    loss: Loss,
+    **options: Any,
+) -> Measured:
+    """A generator that makes its examples of `inputs`, as many as there are seen ones, against the
+    reference: see `compare`. Its network takes the `options`."""
+    fake, _ = g.apply(g.params, inputs, train=True, **options)
+    averaged = None
+    if g.ema_params is not None:
+        averaged, _ = g.apply(g.ema_params, inputs, train=False, **options)
+    measured = compare(reference, fake, averaged, judge=judge, generator_loss=loss.generator)
+    return measured._replace(scalars=measured.scalars | drift(g))
+
+
+def judge_by(d: TrainState, x: Array, condition: Array | None, **options: Any) -> Logits:
+    """The logits of a discriminator, as in training. Its network takes the `options`."""
+    output, _ = d.apply(d.params, x, condition, train=True, **options)
     logits = output[0] if isinstance(output, tuple) else output  # beside them, classes
     return of_examples(logits).astype(jnp.float32)
 

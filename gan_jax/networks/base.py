@@ -14,6 +14,7 @@ Its fields are its settings: others cannot be set for it.
 
 import abc
 import dataclasses
+import functools
 from typing import Any, ClassVar, Literal, get_args
 
 import flax.linen as nn
@@ -89,6 +90,13 @@ class NetworkSection(Kind, abc.ABC):
     def options(self, form: Form) -> dict[str, Any]:
         """What the modules of all kinds take."""
         return {"num_classes": form.num_classes, "dtype": jnp.dtype(self.dtype)}
+
+
+@functools.cache
+def built(section: NetworkSection, form: Form) -> nn.Module:
+    """The network of a section: the same module for equal sections, so that what was compiled for
+    one serves all."""
+    return section.build(form)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,11 +18,11 @@ from gan_jax.objectives.discrimination import (
     check_examples_apart,
     discriminate,
     first_memory,
+    settled,
     takes_examples_apart,
 )
 from gan_jax.objectives.protocols import Aux, Batch, Scalar
 from gan_jax.objectives.streams import NETWORK
-from gan_jax.regularizers import as_penalty
 from gan_jax.schedules import Scheduled
 from gan_jax.state import OBJECTIVE, TrainState, remember
 
@@ -43,6 +43,7 @@ class Paired(struct.PyTreeNode):
     Networks", 2018, eq. 3 (perceptual = 1, adversarial = .005, pixel = .01).
 
     Raises:
+        TypeError: a loss that is none.
         ValueError (when traced): a penalty on a discriminator with batch norm; a conditional
             discriminator where inputs and targets have different sizes; a weight of a perceptual
             distance without `features`.
@@ -69,7 +70,7 @@ class Paired(struct.PyTreeNode):
     """Let the discriminator judge real and generated images in one batch, as of `Adversarial`."""
 
     def __post_init__(self):
-        object.__setattr__(self, "regularizers", tuple(map(as_penalty, self.regularizers)))
+        object.__setattr__(self, "regularizers", settled(self.loss, self.regularizers))
 
     def init(
         self, key: Key[Array, ""], *, generator: Any, discriminator: Any, batch: Batch
@@ -77,7 +78,7 @@ class Paired(struct.PyTreeNode):
         """Initial variables of both networks."""
         d_key, g_key = jax.random.split(key)
         given, target = batch["input"][:1], batch["target"][:1]
-        shown = _beside(given, target) if self.conditional else target
+        shown = beside(given, target) if self.conditional else target
         d_variables = discriminator.init(d_key, shown, train=True)
         g_variables = generator.init(g_key, given, train=True)
         return remember(d_variables, first_memory(self.regularizers)), g_variables
@@ -160,11 +161,11 @@ class Paired(struct.PyTreeNode):
         axis_name: str | None,
     ) -> Discriminator:
         # Not by another `apply_fn`: those are remembered (`gan_jax.state.takes`), with the inputs.
-        shown = functools.partial(_beside, batch["input"]) if self.conditional else None
+        shown = functools.partial(beside, batch["input"]) if self.conditional else None
         return Discriminator(d, d_params, None, shown, key, axis_name)
 
 
-def _beside(given: Array, x: Array, key: Any = None, axis_name: str | None = None) -> Array:
+def beside(given: Array, x: Array, key: Any = None, axis_name: str | None = None) -> Array:
     """Inputs and images as channels of one image; of several batches of images, each with them.
     Nothing is drawn by the key."""
     if given.shape[1:3] != x.shape[1:3]:

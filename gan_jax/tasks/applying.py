@@ -11,6 +11,8 @@ from jaxtyping import Array, Float, UInt8
 
 from gan_jax.state import TrainState
 
+CHECKED = 128
+"""Images of each kind at every check: making them costs more than judging them."""
 BATCH = 16
 """Images made at a time."""
 

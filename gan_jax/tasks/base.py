@@ -1,5 +1,6 @@
 """What a run trains, as the rest of the program sees it."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,10 @@ import numpy as np
 from jaxtyping import Array, Key, PyTree, UInt8
 
 from gan_jax.config import Evaluation
-from gan_jax.data import Stream
+from gan_jax.data import Source, Stream
+from gan_jax.data.sources import check_splits
+from gan_jax.degradations.given import holds_pairs
+from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluator import Scorer
 from gan_jax.health.checks import Checks
 from gan_jax.inference.converter import Converter
@@ -209,6 +213,29 @@ class TaskConfig(Protocol):
     def build(self, data: Any) -> Task:
         """The task for data of this description."""
         ...
+
+
+def refuse_pairs(shape: tuple[int, ...], data_name: str) -> None:
+    """
+    Raises:
+        InputError: what has this shape is an input and its target.
+    """
+    if holds_pairs(shape):
+        raise InputError(
+            f"{data_name} holds pairs, which restoration learns from: see experiments/pairs.py"
+        )
+
+
+def source_of(config: Any, split: str, data_dir: str | None) -> Source:
+    """The examples of another split than a configuration, whose `data` are of one source, trains
+    on.
+
+    Raises:
+        InputError: there is none.
+    """
+    check_splits(config.data.source)
+    data = dataclasses.replace(config.data, split=split, held_out=0)
+    return dataclasses.replace(config, data=data).load(data_dir=data_dir).streams[0].source
 
 
 def initial_states(task: Task, *, traced: bool = False) -> tuple[TrainState, TrainState]:

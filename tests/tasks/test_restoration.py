@@ -21,6 +21,7 @@ from gan_jax.degradations.grey import GreySection
 from gan_jax.degradations.masked import MaskedSection
 from gan_jax.degradations.small import BicubicSection, CameraSection
 from gan_jax.errors import InputError
+from gan_jax.evaluation.extractors import classifier
 from gan_jax.networks import patchgan, rrdb, stylegan2, unet
 from gan_jax.runs import Run
 from gan_jax.tasks.restoration import Config, Objective
@@ -346,3 +347,21 @@ def test_what_cannot_be_trained_or_scored_is_refused(changes, shape, says):
 def test_a_generator_needs_something_to_learn_from():
     with pytest.raises(InputError, match=r"a generator needs objective\.pixel"):
         dataclasses.replace(CONFIG, objective=Objective(pixel=0.0, adversarial=0.0)).validate()
+
+
+# ---- a perceptual loss ----
+
+
+def test_the_classifier_of_a_perceptual_loss_is_trained_for_a_run_and_not_for_a_dry_run(
+    monkeypatch,
+):
+    trained = []
+    monkeypatch.setattr(classifier, "for_source", lambda source: trained.append(source))
+    config = Config(
+        data=Data("digits", resolution=16, channels=3),
+        objective=Objective(perceptual=1.0),
+    )
+    config.load()
+    assert trained == []
+    dataset = config.load(budget_bytes=1e9)
+    assert trained == [dataset.streams[0].source]

@@ -57,6 +57,15 @@ def find(name: str) -> Kind:
     return kinds()[name]
 
 
+def check(name: str, data: Description) -> None:
+    """
+    Raises:
+        InputError: there is no extractor of this name, or it is not for these data.
+    """
+    if needs := find(name).needs(data):
+        raise InputError(f"the extractor {name} needs {needs}: set --evaluation.extractor pixels")
+
+
 def logits_of(name: str, data: Description) -> Logits:
     """What the logits of this kind of extractor are of: points have none.
 

@@ -10,12 +10,13 @@ from typing_extensions import Doc
 from gan_jax import config as base
 from gan_jax import losses, networks
 from gan_jax.augment.sections import AugmentationSection, NoAugmentation
-from gan_jax.data import Data, Description, Stream, hold_out_each, load
+from gan_jax.data import Data, Description, Stream, hold_out_each, load, within
 from gan_jax.errors import InputError
 from gan_jax.networks.base import DiscriminatorSection, GeneratorSection
 from gan_jax.regularizers import PENALTIES
 from gan_jax.sections import Numbers, Section, check_at_least, check_known, number
 from gan_jax.tasks.base import Dataset
+from gan_jax.tasks.losses import check_examples_apart
 
 PATH_LENGTH_EVERY = 4
 """Generator updates from one path length penalty to the next, as in StyleGAN2."""
@@ -94,12 +95,7 @@ class Config(base.Config, kind="generation"):
     def validate(self, where: str = "") -> None:
         super().validate(where)
         objective, augmentation = self.objective, self.augmentation
-        apart = [n for n, w in objective.penalties.items() if w and PENALTIES[n].examples_apart]
-        if apart and self.discriminator.batch_norm:
-            raise InputError(
-                f"the penalty objective.penalties.{apart[0]} needs a discriminator without batch "
-                "norm: set discriminator.norm to none or spectral"
-            )
+        check_examples_apart(objective.penalties, self.discriminator)
         if self.batch_size % objective.packing:
             raise InputError(
                 f"a batch of {self.batch_size} is not packs of {objective.packing}: set batch_size "
@@ -174,15 +170,13 @@ class Config(base.Config, kind="generation"):
         budget_bytes: float = 0,
     ) -> Dataset:
         """The examples to train on, and those held out."""
-        if self.data.budget_gib is not None and budget_bytes:
-            budget_bytes = self.data.budget_gib * 2**30
         source = load(
             self.data,
             seed=self.seed,
             conditional=self.objective.conditional,
             data_dir=data_dir,
             skip_bad_images=skip_bad_images,
-            budget_bytes=budget_bytes,
+            budget_bytes=within(self.data.budget_gib, budget_bytes),
         )
         stream = Stream(source, "real", "label" if self.objective.conditional else None)
         (training,), held_out = hold_out_each((stream,), self.data.held_out)

@@ -13,19 +13,26 @@ from jaxtyping import Array, Float, Int, Key, UInt8
 from gan_jax import figures, losses, networks, sampling
 from gan_jax.config import Evaluation
 from gan_jax.data import Description, Source, gaussians, prepare
-from gan_jax.data.sources import check_splits, gather, read_some
+from gan_jax.data.sources import gather, read_some
 from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluator import Evaluator
-from gan_jax.evaluation.extractors.kinds import find, logits_of, make_extractor
-from gan_jax.evaluation.metric import Setting, score_names
-from gan_jax.evaluation.metric import check as check_metrics
+from gan_jax.evaluation.extractors.kinds import check as check_extractor
+from gan_jax.evaluation.extractors.kinds import logits_of, make_extractor
+from gan_jax.evaluation.metric import Setting, check_evaluation
 from gan_jax.evaluation.subject import Subject, from_latents
 from gan_jax.health import signals
 from gan_jax.health.checks import Checks, LatentChecks
-from gan_jax.networks.base import Form, NetworkSection
+from gan_jax.networks.base import Form, built
 from gan_jax.objectives import Objective as AnyObjective
 from gan_jax.state import TrainState, create_train_states
-from gan_jax.tasks.base import CHECKS, PREVIEWS, Dataset, stream_key
+from gan_jax.tasks.base import (
+    CHECKS,
+    PREVIEWS,
+    Dataset,
+    refuse_pairs,
+    source_of,
+    stream_key,
+)
 from gan_jax.tasks.generation.config import Config
 from gan_jax.tasks.generation.objective import make_objective
 
@@ -81,11 +88,7 @@ class Generation:
             InputError: these data cannot be trained on, or not be scored, as configured.
         """
         config, data = self.config, self.data
-        if self.is_images and data.shape[2] in (2, 6):
-            raise InputError(
-                f"{config.data.source} holds pairs, which restoration learns from: see "
-                "experiments/pairs.py"
-            )
+        refuse_pairs(data.shape, config.data.source)
         config.generator.check(self.form, "generator")
         config.discriminator.check(self.form, "discriminator")
         if config.batch_size > data.examples:
@@ -93,18 +96,8 @@ class Generation:
                 f"a batch of {config.batch_size} is larger than the data: {data.examples} examples "
                 f"to train on in {config.data.source}"
             )
-        settings = config.evaluation
-        if needs := find(settings.extractor).needs(data):
-            raise InputError(
-                f"the extractor {settings.extractor} needs {needs}: set --evaluation.extractor "
-                "pixels"
-            )
-        metrics = check_metrics(settings.metrics, self.setting)
-        names = score_names(metrics)
-        if settings.best is not None and settings.best.lower() not in map(str.lower, names):
-            raise InputError(
-                f"evaluation.best {settings.best!r} is none of the scores: {', '.join(names)}"
-            )
+        check_extractor(config.evaluation.extractor, data)
+        check_evaluation(config.evaluation, self.setting)
 
     def essence(self) -> "Generation":
         """The same for any data of this form, without what is no part of training."""
@@ -119,13 +112,13 @@ class Generation:
     @property
     def generator(self) -> nn.Module:
         """The Linen module."""
-        return build_network(self.config.generator, self.form)
+        return built(self.config.generator, self.form)
 
     @property
     def discriminator(self) -> nn.Module:
         """The Linen module, which may judge several examples at once."""
         module, packing = (
-            build_network(self.config.discriminator, self.form),
+            built(self.config.discriminator, self.form),
             self.config.objective.packing,
         )
         return module if packing == 1 else packed(module, packing)
@@ -290,10 +283,7 @@ class Generation:
         settings, name = settings or self.config.evaluation, self.config.data.source
         source = real = dataset.streams[0].source
         if split is not None:
-            check_splits(name)
-            data = dataclasses.replace(self.config.data, split=split, held_out=0)
-            against = dataclasses.replace(self.config, data=data).load(data_dir=data_dir)
-            real = against.streams[0].source
+            real = source_of(self.config, split, data_dir)
         extractor = make_extractor(settings.extractor, source, dataset=name, weights=weights)
         return Evaluator(
             self.subject,
@@ -335,10 +325,3 @@ def _read(source: Source, labels: bool) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _as_networks_see(real: np.ndarray) -> np.ndarray:
     return np.asarray(prepare({"real": jnp.asarray(real)}, None)["real"])
-
-
-@functools.cache
-def build_network(section: NetworkSection, form: Form) -> nn.Module:
-    """The network of a section: the same module for equal sections, so that what was compiled for
-    one serves all."""
-    return section.build(form)

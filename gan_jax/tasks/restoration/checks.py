@@ -1,48 +1,56 @@
 """How the training of what makes images of their inputs is measured."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from gan_jax import figures
-from gan_jax.critic import of_examples
 from gan_jax.health import signals
 from gan_jax.health.signals import Measured, Reference, Target
 from gan_jax.losses import Loss
+from gan_jax.objectives.paired import beside
 from gan_jax.state import TrainState
-
-EXAMPLES = 128
-"""Of each kind at every check."""
+from gan_jax.tasks.applying import CHECKED
 
 Pairs = Mapping[str, np.ndarray]
 """`input` and `target`, float32 in [−1, 1]."""
 
 
 class RestorationChecks:
-    """Of one generator, whose discriminator knows the inputs if it is `conditional`."""
+    """Of one generator, whose discriminator knows the inputs if it is `conditional`.
+
+    `make_pairs` gives those that are trained on, and those held out, if there are some. It is
+    called at the first check: a run that is too short for one need not wait for it.
+    """
 
     parts = ()
 
-    def __init__(self, seen: Pairs, held_out: Pairs | None, loss: Loss, *, conditional: bool):
-        self._seen, self._held_out = seen, held_out
+    def __init__(
+        self,
+        make_pairs: Callable[[], tuple[Pairs, Pairs | None]],
+        loss: Loss,
+        *,
+        conditional: bool,
+    ):
+        self._make_pairs = make_pairs
         self._loss, self._conditional = loss, conditional
 
     @functools.cached_property
     def _reference(self) -> tuple[Reference, Target]:
-        seen, held_out = self._seen, self._held_out or {}
+        seen, held_out = self._make_pairs()
         real = [x["target"] for x in (seen, held_out) if x]
+        held_out = held_out or {}
         return signals.make_reference(
             seen["target"],
             seen["input"],
             held_out.get("target"),
             held_out.get("input"),
             signals.features_of(figures.to_uint8(np.concatenate(real))),
-            examples=EXAMPLES,
+            examples=CHECKED,
         )
 
     def measure(self, iteration: int, d: TrainState, g: TrainState) -> Measured:
@@ -57,16 +65,8 @@ def _measure(
     d: TrainState, g: TrainState, reference: Reference, *, loss: Loss, conditional: bool
 ) -> Measured:
     def judge(x: Array, given: Any) -> Array:
-        shown = jnp.concatenate([given, x], axis=-1) if conditional else x
-        logits, _ = d.apply(d.params, shown, train=True)
-        return of_examples(logits).astype(jnp.float32)
+        return signals.judge_by(d, beside(given, x) if conditional else x, None)
 
     inputs = reference.seen_condition
-    fake, _ = g.apply(g.params, inputs, train=True)
-    averaged = None
-    if g.ema_params is not None:
-        averaged, _ = g.apply(g.ema_params, inputs, train=False)
-    measured = signals.compare(
-        reference, fake, averaged, judge=judge, generator_loss=loss.generator
-    )
-    return measured._replace(scalars=measured.scalars | signals.drift(g))
+    assert inputs is not None  # or nothing could be made of them
+    return signals.assess(g, reference, inputs, judge=judge, loss=loss)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,23 +17,23 @@ from gan_jax.data import Description, Examples, Source, prepare
 from gan_jax.data.sources import gather, read_some
 from gan_jax.data.sources.base import digest
 from gan_jax.degradations import Given, resize
+from gan_jax.degradations.given import holds_pairs
 from gan_jax.errors import InputError
 from gan_jax.evaluation.directions import Directions
 from gan_jax.evaluation.evaluator import Evaluator
 from gan_jax.evaluation.extractors import classifier
-from gan_jax.evaluation.extractors.kinds import find, logits_of, make_extractor
-from gan_jax.evaluation.metric import Setting, score_names
-from gan_jax.evaluation.metric import check as check_metrics
+from gan_jax.evaluation.extractors.kinds import check as check_extractor
+from gan_jax.evaluation.extractors.kinds import logits_of, make_extractor
+from gan_jax.evaluation.metric import Setting, check_evaluation
 from gan_jax.evaluation.real import MOST
 from gan_jax.evaluation.subject import Subject
 from gan_jax.inference.converter import Converter
-from gan_jax.networks.base import Form
+from gan_jax.networks.base import Form, built
 from gan_jax.objectives import Paired
-from gan_jax.regularizers import PENALTIES
 from gan_jax.state import TrainState, create_train_states
 from gan_jax.tasks.applying import floats, make, make_all
-from gan_jax.tasks.base import CHECKS, Dataset, stream_key
-from gan_jax.tasks.restoration.checks import RestorationChecks
+from gan_jax.tasks.base import CHECKS, Dataset, source_of, stream_key
+from gan_jax.tasks.restoration.checks import Pairs, RestorationChecks
 from gan_jax.tasks.restoration.config import Config
 
 _ROWS, _SHOWN = 8, 16  # in a preview
@@ -98,7 +97,7 @@ class Restoration:
         config, shape = self.config, self.data.shape
         if len(shape) != 3:
             raise InputError(f"{config.data.source} holds points, and restoration is of images")
-        if shape[2] in (2, 6) and not self._given:
+        if holds_pairs(shape) and not self._given:
             raise InputError(f"{config.data.source} holds pairs: set input.kind to given")
         config.input.check(shape, "input")
         config.generator.check(self.form, "generator")
@@ -108,10 +107,7 @@ class Restoration:
                 f"a batch of {config.batch_size} is larger than the data: {self.data.examples} "
                 f"examples to train on in {config.data.source}"
             )
-        metrics = check_metrics(config.evaluation.metrics, self.setting)
-        names, best = score_names(metrics), config.evaluation.best
-        if best is not None and best.lower() not in map(str.lower, names):
-            raise InputError(f"evaluation.best {best!r} is none of the scores: {', '.join(names)}")
+        check_evaluation(config.evaluation, self.setting)
 
     def essence(self) -> "Restoration":
         """The same for any data of this form, without what is no part of training."""
@@ -142,17 +138,12 @@ class Restoration:
     def _distances(self) -> Paired:
         """The objective without what takes a classifier."""
         settings, annealing = self.config.objective, self.config.annealing
-        penalties = [
-            PENALTIES[name].configured(annealing.falling(weight, annealing.penalties))
-            for name, weight in settings.penalties.items()
-            if weight
-        ]
         return Paired(
             loss=losses.LOSSES[settings.loss],
             adversarial=settings.adversarial or None,
             pixel=settings.pixel,
             conditional=self.conditional,
-            regularizers=tuple(penalties),
+            regularizers=settings.regularizers(annealing),
             ema=self.config.average.build(annealing),
             together=not self.config.discriminator.compares,
         )
@@ -171,8 +162,8 @@ class Restoration:
         d_images, g_images = config.images_per_update
         return create_train_states(
             key,
-            generator=build_network(config.generator, self.form),
-            discriminator=build_network(config.discriminator, self.form),
+            generator=built(config.generator, self.form),
+            discriminator=built(config.discriminator, self.form),
             objective=self._distances,  # which has the same states
             batch={
                 "input": jnp.zeros((1, *small, inputs), jnp.float32),
@@ -203,13 +194,16 @@ class Restoration:
 
     def pairs(self, images: UInt8[np.ndarray, "n h w c"]) -> dict[str, np.ndarray]:
         """Inputs and targets in [−1, 1], the same every time, of stored images."""
-        key, parts = stream_key(self.config.seed, CHECKS), []
-        for i in range(0, len(images), _SEEN):
-            own = jax.random.fold_in(key, i)
-            parts.append(
-                jax.device_get(_paired(self.essence(), floats(images[i : i + _SEEN]), own))
-            )
+        parts = [
+            jax.device_get(self._some_pairs(images[i : i + _SEEN], i))
+            for i in range(0, len(images), _SEEN)
+        ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _some_pairs(self, images: UInt8[np.ndarray, "n h w c"], place: int) -> dict[str, Array]:
+        """The same on the device, and not waited for, of images from this place on."""
+        key = jax.random.fold_in(stream_key(self.config.seed, CHECKS), place)
+        return _paired(self.essence(), floats(images), key)
 
     # What it looks like.
 
@@ -244,25 +238,25 @@ class Restoration:
 
         return converter
 
-    def unchanged(self, inputs: Float[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n h2 w2 d"]:
+    def unchanged(self, inputs: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 d"]:
         """Inputs as they are, brought to the targets' size (bicubically) and channels."""
         height, width, channels = self.form.shape
         shown = inputs[..., :channels]
         if shown.shape[-1] != channels:
-            shown = np.repeat(shown[..., :1], channels, axis=-1)
+            shown = jnp.repeat(shown[..., :1], channels, axis=-1)
         if self.form.scale > 1:
-            shown = np.asarray(resize(jnp.asarray(shown), height, width, "bicubic"))
-        return np.clip(shown, -1, 1)
+            shown = resize(shown, height, width, "bicubic")
+        return jnp.clip(shown, -1, 1)
 
     def preview(self, g: TrainState, dataset: Dataset) -> Float[Array, "n h w c"]:
         """Two images a row, of each the input, what is made of it, and the truth."""
         streams = dataset.held_out or dataset.streams
         source = streams[0].source
         indices = np.resize(np.arange(source.description.examples), _SHOWN)
-        pairs = self.pairs(gather(source, indices)[0])
-        made = make(g, jnp.asarray(pairs["input"]))
-        shown = [self.unchanged(pairs["input"]), jnp.clip(made, -1, 1), pairs["target"]]
-        return jnp.stack([jnp.asarray(x) for x in shown], axis=1).reshape(-1, *self.form.shape)
+        pairs = self._some_pairs(gather(source, indices)[0], 0)
+        made = jnp.clip(make(g, pairs["input"]), -1, 1)
+        shown = [self.unchanged(pairs["input"]), made, pairs["target"]]
+        return jnp.stack(shown, axis=1).reshape(-1, *self.form.shape)
 
     def draw(self, preview: Any, dataset: Dataset) -> UInt8[np.ndarray, "height width c"]:
         """A sheet of images."""
@@ -272,22 +266,23 @@ class Restoration:
 
     def checks(self, dataset: Dataset) -> RestorationChecks:
         """Of what is made of training images' inputs."""
-        seen = self.pairs(read_some(dataset.streams[0].source, _SEEN)[0])
-        held_out = None
-        if dataset.held_out:
-            held_out = self.pairs(read_some(dataset.held_out[0].source, _SEEN)[0])
+
+        def make_pairs() -> tuple[Pairs, Pairs | None]:
+            seen, held_out = (
+                [self.pairs(read_some(stream.source, _SEEN)[0]) for stream in streams]
+                for streams in (dataset.streams, dataset.held_out)
+            )
+            return seen[0], held_out[0] if held_out else None
+
         loss = losses.LOSSES[self.config.objective.loss]
-        return RestorationChecks(seen, held_out, loss, conditional=self.conditional)
+        return RestorationChecks(make_pairs, loss, conditional=self.conditional)
 
     @property
     def setting(self) -> Setting:
         """What there is to score while it trains."""
         extractor = self.config.evaluation.extractor
         data = dataclasses.replace(self.data, shape=self.form.shape)
-        if needs := find(extractor).needs(data):
-            raise InputError(
-                f"the extractor {extractor} needs {needs}: set --evaluation.extractor pixels"
-            )
+        check_extractor(extractor, data)
         subject = Subject(
             lambda g, n, labels: None, truth=np.zeros((0, *self.form.shape), np.uint8)
         )
@@ -314,9 +309,7 @@ class Restoration:
             several = [s for s in dataset.held_out if s.source.description.examples > 1]
             source, real = (several or dataset.streams)[0].source, training
         else:
-            other = dataclasses.replace(data, split=split, held_out=0)
-            against = dataclasses.replace(self.config, data=other).load(data_dir=data_dir)
-            source = against.streams[0].source
+            source = source_of(self.config, split, data_dir)
             real = self._targets(source)
         pairs = self.pairs(read_some(source, settings.samples)[0])
         truth = figures.to_uint8(pairs["target"])
@@ -328,7 +321,7 @@ class Restoration:
             split=split or data.split,
             samples=len(truth),
         )
-        unchanged = self.unchanged(pairs["input"])
+        unchanged = np.asarray(self.unchanged(jnp.asarray(pairs["input"])))
         return Directions(
             {"": score(Subject(lambda g, n, _: self.restore(g, pairs["input"][:n]), truth=truth))},
             {"": score(Subject(lambda g, n, _: unchanged[:n], truth=truth))},
@@ -353,9 +346,3 @@ class Restoration:
 @functools.partial(jax.jit, static_argnums=0)
 def _paired(task: Restoration, images: Array, key: Key[Array, ""]) -> dict[str, Array]:
     return task._pair(images, key)
-
-
-@functools.cache
-def build_network(section: Any, form: Form) -> nn.Module:
-    """The network of a section: the same module for equal sections."""
-    return section.build(form)

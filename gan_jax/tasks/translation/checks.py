@@ -1,23 +1,19 @@
 """How the training of translators is measured: each direction by itself."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gan_jax.critic import of_examples
 from gan_jax.health import signals
 from gan_jax.health.signals import Measured, Reference, Target
 from gan_jax.losses import Loss
 from gan_jax.networks.domains import other
 from gan_jax.state import TrainState
-
-EXAMPLES = 128
-"""Of each kind at every check: translating costs more than judging."""
+from gan_jax.tasks.applying import CHECKED
 
 
 class Images:
@@ -32,12 +28,19 @@ class Images:
 class TranslationChecks:
     """Of both generators of a translator, and the discriminators of what they make.
 
-    `images` are those of both domains, by domain.
+    `images_of` gives those of a domain. It is called at the first check: a run that is too short
+    for one need not wait for it.
     """
 
-    def __init__(self, images: Mapping[str, Images], directions: Mapping[str, str], loss: Loss):
+    def __init__(
+        self, images_of: Callable[[str], Images], directions: Mapping[str, str], loss: Loss
+    ):
         self.parts = tuple(directions)
-        self._images, self._domains, self._loss = images, directions, loss
+        self._images_of, self._domains, self._loss = images_of, directions, loss
+
+    @functools.cached_property
+    def _images(self) -> dict[str, Images]:
+        return {domain: self._images_of(domain) for domain in self._domains.values()}
 
     @functools.cached_property
     def _references(self) -> dict[str, tuple[Reference, Target]]:
@@ -47,7 +50,7 @@ class TranslationChecks:
             images = self._images[domain]
             features = signals.features_of(images.stored)
             found[direction] = signals.make_reference(
-                images.seen, None, images.held_out, None, features, examples=EXAMPLES
+                images.seen, None, images.held_out, None, features, examples=CHECKED
             )
         return found
 
@@ -55,7 +58,7 @@ class TranslationChecks:
     def _inputs(self) -> dict[str, Float[Array, "n h w c"]]:
         """What each direction translates."""
         return {
-            direction: jnp.asarray(_first(self._images[other(domain)].seen))
+            direction: signals.first_of(self._images[other(domain)].seen, CHECKED)
             for direction, domain in self._domains.items()
         }
 
@@ -86,20 +89,5 @@ class TranslationChecks:
 def _measure(
     d: TrainState, g: TrainState, inputs: Array, reference: Reference, *, domain: str, loss: Loss
 ) -> Measured:
-    def judge(x: Array, _: Any) -> Array:
-        logits, _ = d.apply(d.params, x, domain=domain, train=True)
-        return of_examples(logits).astype(jnp.float32)
-
-    fake, _ = g.apply(g.params, inputs, domain=domain, train=True)
-    averaged = None
-    if g.ema_params is not None:
-        averaged, _ = g.apply(g.ema_params, inputs, domain=domain, train=False)
-    measured = signals.compare(
-        reference, fake, averaged, judge=judge, generator_loss=loss.generator
-    )
-    return measured._replace(scalars=measured.scalars | signals.drift(g))
-
-
-def _first(x: np.ndarray) -> np.ndarray:
-    """The first EXAMPLES of them, over and over if there are not as many."""
-    return np.resize(x, (EXAMPLES, *x.shape[1:]))
+    judge = functools.partial(signals.judge_by, d, domain=domain)
+    return signals.assess(g, reference, inputs, judge=judge, loss=loss, domain=domain)

@@ -1,30 +1,24 @@
 """What determines a run that learns to translate between two domains."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
-
-from typing_extensions import Doc
+from typing import Any, ClassVar
 
 from gan_jax import config as base
-from gan_jax import losses
-from gan_jax.config import Evaluation, Optimizer
+from gan_jax.config import Evaluation
 from gan_jax.data import Described, Domains
 from gan_jax.errors import InputError
 from gan_jax.networks import cyclegan, patchgan
 from gan_jax.networks.base import DiscriminatorSection, TranslatorSection
-from gan_jax.regularizers import PENALTIES
-from gan_jax.sections import Numbers, Section, check_at_least, check_known, number
+from gan_jax.sections import number
 from gan_jax.tasks.base import Dataset
-
-_ALONE = {name: penalty for name, penalty in PENALTIES.items() if not penalty.needs_augmentation}
+from gan_jax.tasks.losses import LossName, Penalized, check_examples_apart
 
 
 @dataclasses.dataclass(frozen=True)
-class Objective(Section):
+class Objective(Penalized):
     """What the networks of both domains minimise."""
 
-    loss: Annotated[str, Doc(f"One of {', '.join(losses.LOSSES)}.")] = "least_squares"
+    loss: LossName = "least_squares"
     cycle: float = number(5.0, least=0)
     """Weight of coming back to the image that it began with. With least_squares, 5 is the paper's
     10, whose loss has no ½."""
@@ -33,23 +27,6 @@ class Objective(Section):
     colors may change more."""
     pool: int = number(50, least=0)
     """Earlier translations that each discriminator is shown half of the time. 0: none."""
-    penalties: Annotated[
-        Mapping[str, float],
-        Doc(
-            "Penalties on the discriminators and their weights, as r1=0.1: "
-            + "; ".join(f"{name}, {penalty.help}" for name, penalty in _ALONE.items())
-        ),
-    ] = Numbers()
-
-    def __post_init__(self):
-        object.__setattr__(self, "penalties", Numbers(self.penalties))
-
-    def validate(self, where: str) -> None:
-        super().validate(where)
-        check_known(f"{where}.loss", self.loss, losses.LOSSES)
-        for name, weight in self.penalties.items():
-            check_known(f"{where}.penalties", name, _ALONE)
-            check_at_least(f"{where}.penalties.{name}", weight, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,18 +45,11 @@ class Config(base.Config, kind="translation"):
     objective: Objective = Objective()
     generator: TranslatorSection = cyclegan.TranslatorSection()
     discriminator: DiscriminatorSection = patchgan.DiscriminatorSection()
-    g_optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
-    d_optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
 
     def validate(self, where: str = "") -> None:
         super().validate(where)
         objective = self.objective
-        apart = [n for n, w in objective.penalties.items() if w and PENALTIES[n].examples_apart]
-        if apart and self.discriminator.batch_norm:
-            raise InputError(
-                f"the penalty objective.penalties.{apart[0]} needs a discriminator without batch "
-                "norm: set discriminator.norm to none or spectral"
-            )
+        check_examples_apart(objective.penalties, self.discriminator)
         if 0 < objective.pool < self.batch_size:
             raise InputError(
                 f"a pool of {objective.pool} images is too small for batches of "

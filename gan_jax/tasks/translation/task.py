@@ -20,9 +20,9 @@ from gan_jax.data.sources.base import digest
 from gan_jax.errors import InputError
 from gan_jax.evaluation.directions import Directions
 from gan_jax.evaluation.evaluator import Evaluator
-from gan_jax.evaluation.extractors.kinds import find, logits_of, make_extractor
-from gan_jax.evaluation.metric import Setting, score_names
-from gan_jax.evaluation.metric import check as check_metrics
+from gan_jax.evaluation.extractors.kinds import check as check_extractor
+from gan_jax.evaluation.extractors.kinds import logits_of, make_extractor
+from gan_jax.evaluation.metric import Setting, check_evaluation
 from gan_jax.evaluation.real import MOST
 from gan_jax.evaluation.subject import Subject
 from gan_jax.health import signals
@@ -30,10 +30,9 @@ from gan_jax.inference.converter import Converter
 from gan_jax.networks.base import Form
 from gan_jax.networks.domains import DOMAINS, Domains, other
 from gan_jax.objectives import Translation as TranslationObjective
-from gan_jax.regularizers import PENALTIES
 from gan_jax.state import TrainState, create_train_states
 from gan_jax.tasks.applying import floats, make, make_all
-from gan_jax.tasks.base import Dataset
+from gan_jax.tasks.base import Dataset, refuse_pairs
 from gan_jax.tasks.translation.checks import Images, TranslationChecks
 from gan_jax.tasks.translation.config import Config
 
@@ -81,11 +80,7 @@ class Translation:
             InputError: these data cannot be trained on, or not be scored, as configured.
         """
         config, data = self.config, self.data
-        if self.form.shape[-1] in (2, 6):
-            raise InputError(
-                f"{self.data_name} holds pairs, which restoration learns from: see "
-                "experiments/pairs.py"
-            )
+        refuse_pairs(self.form.shape, self.data_name)
         config.generator.check(self.form, "generator")
         config.discriminator.check(self.form, "discriminator")
         for name, examples in (("a", data.a.examples), ("b", data.b.examples)):
@@ -94,10 +89,7 @@ class Translation:
                     f"a batch of {config.batch_size} is larger than the domain {name}: {examples} "
                     f"images to train on in {self.data_name}"
                 )
-        metrics = check_metrics(config.evaluation.metrics, self.setting)
-        names, best = score_names(metrics), config.evaluation.best
-        if best is not None and best.lower() not in map(str.lower, names):
-            raise InputError(f"evaluation.best {best!r} is none of the scores: {', '.join(names)}")
+        check_evaluation(config.evaluation, self.setting)
 
     def essence(self) -> "Translation":
         """The same for any data of this form, without what is no part of training."""
@@ -111,16 +103,11 @@ class Translation:
     def objective(self) -> TranslationObjective:
         """The losses and penalties."""
         settings, annealing = self.config.objective, self.config.annealing
-        penalties = [
-            PENALTIES[name].configured(annealing.falling(weight, annealing.penalties))
-            for name, weight in settings.penalties.items()
-            if weight
-        ]
         return TranslationObjective(
             loss=losses.LOSSES[settings.loss],
             cycle=settings.cycle,
             identity=settings.identity or None,
-            regularizers=tuple(penalties),
+            regularizers=settings.regularizers(annealing),
             pool=settings.pool,
             ema=self.config.average.build(annealing),
             together=not self.config.discriminator.compares,
@@ -209,8 +196,8 @@ class Translation:
 
     def checks(self, dataset: Dataset) -> TranslationChecks:
         """Of both directions."""
-        images = {domain: self._images(dataset, domain) for domain in DOMAINS}
-        return TranslationChecks(images, DIRECTIONS, losses.LOSSES[self.config.objective.loss])
+        images_of = functools.partial(self._images, dataset)
+        return TranslationChecks(images_of, DIRECTIONS, losses.LOSSES[self.config.objective.loss])
 
     def _images(self, dataset: Dataset, domain: str) -> Images:
         seen = self.as_seen(_of_domain(dataset.streams, domain), signals.SAMPLE).real
@@ -251,8 +238,7 @@ class Translation:
         extractor = self.config.evaluation.extractor
         subject = Subject(lambda g, n, labels: None, target=0)
         data = dataclasses.replace(self.data.a, num_classes=len(DOMAINS))
-        if needs := find(extractor).needs(data):
-            raise InputError(f"the extractor {extractor} needs {needs}")
+        check_extractor(extractor, data)
         return Setting(subject, images=True, logits=logits_of(extractor, data))
 
     def evaluator(
