@@ -14,7 +14,16 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-from evidence import images, little_data, mixtures, stacked_mnist, sweeps, transfer, translation
+from evidence import (
+    images,
+    little_data,
+    mixtures,
+    restoration,
+    stacked_mnist,
+    sweeps,
+    transfer,
+    translation,
+)
 from evidence.record import RESULTS, Record
 from gan_jax import compilation
 
@@ -28,6 +37,8 @@ TABLES: dict[str, Callable[[Record], str]] = {
     "little_data": little_data.reproduce,
     "transfer": transfer.reproduce,
     "sweep": sweeps.reproduce,
+    "pairs": functools.partial(restoration.reproduce, restoration.PAIRS),
+    "superresolution": functools.partial(restoration.reproduce, restoration.SUPERRESOLUTION),
     "translation_64": functools.partial(translation.reproduce, "yosemite-64"),
     "translation_128": functools.partial(translation.reproduce, "yosemite-128"),
 }

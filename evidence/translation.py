@@ -70,8 +70,8 @@ def measure(run: Run, record: Record) -> dict[str, Any]:
     """What the table is made of; and a page of pairs, beside the results."""
     task, data = run.task, run.config.data
     _, g = run.states()
-    training, test = (_photographs(data, split) for split in ("train", "test"))
-    judge, features = (_seasons(training, seed) for seed in (JUDGE, FEATURES))
+    training, test = (photographs(data, split) for split in ("train", "test"))
+    judge, features = (seasons(training, seed) for seed in (JUDGE, FEATURES))
     extractors = {
         "seasons-cnn": features.extractor("seasons-cnn"),
         "pixels": pixels(np.concatenate(training)[:BASIS]),
@@ -110,17 +110,18 @@ def measure(run: Run, record: Record) -> dict[str, Any]:
     return found
 
 
-def _photographs(data: Domains, split: str) -> list[np.ndarray]:
-    """uint8, of summer and of winter."""
+def photographs(data: Domains, split: str) -> list[np.ndarray]:
+    """All of a split, uint8, of summer and of winter."""
     streams = data.load(split=split, side=data.resolution, budget_bytes=2**32)
     return [np.asarray(stream.source.real) for stream in streams]
 
 
-def _seasons(training: list[np.ndarray], seed: int) -> classifier.Trained:
+def seasons(training: list[np.ndarray], seed: int) -> classifier.Trained:
+    """A classifier of the two, of them and their mirror images."""
     images = np.concatenate(training)
-    labels = np.concatenate([_labels(x, i) for i, x in enumerate(training)])
+    season = np.concatenate([_labels(x, i) for i, x in enumerate(training)])
     both = np.concatenate([images, images[:, :, ::-1]])
-    return classifier.fit(both, np.tile(labels, 2), 2, updates=UPDATES, seed=seed)
+    return classifier.fit(both, np.tile(season, 2), 2, updates=UPDATES, seed=seed)
 
 
 def _labels(images: np.ndarray, label: int) -> np.ndarray:
