@@ -11,7 +11,9 @@ from jax.interpreters import partial_eval
 
 def count(function: Callable, *arguments: Any) -> int:
     """FLOPs of all matrix products and convolutions in `function(*arguments)`: two for each
-    multiplication and addition, zeros of dilation left out, products with a vector left out.
+    multiplication and addition, zeros of dilation left out, products with a vector left out; and
+    as many for the gradient of a convolution's input as for the convolution, though there are more
+    places at the border that only zeros go into.
 
     These are PyTorch's rules. Results that are not used are not counted. Loops count as often as
     they run, which has to be known.
@@ -60,5 +62,13 @@ def _of_convolution(equation: Any) -> int:
     kernel = equation.invars[1].aval.shape
     numbers = equation.params["dimension_numbers"]
     in_window = math.prod(kernel[i] for i in numbers.rhs_spec[1:])  # inputs and space
-    output = math.prod(equation.outvars[0].aval.shape)
-    return 2 * output * in_window // math.prod(equation.params["lhs_dilation"])
+    before, after = equation.invars[0].aval.shape, equation.outvars[0].aval.shape
+    inputs, places = (
+        math.prod(shape[i] for i in spec[2:])
+        for shape, spec in ((before, numbers.lhs_spec), (after, numbers.out_spec))
+    )
+    channels = math.prod(after) // places
+    places //= math.prod(equation.params["lhs_dilation"])
+    if numbers.lhs_spec[0] == 0:  # or it is the gradient of a kernel, whose places are fewer
+        places = min(places, inputs)
+    return 2 * places * channels * in_window

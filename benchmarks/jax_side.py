@@ -16,12 +16,25 @@ from benchmarks import flops
 from benchmarks.worker import peak_resident_bytes
 from benchmarks.workloads import Workload
 from gan_jax.compilation import jit
-from gan_jax.data import Described, Description, Domains, Examples, Feed, Stream
-from gan_jax.networks import cyclegan, dcgan, layers, mlp, patchgan, r3gan, resnet
+from gan_jax.data import Data, Described, Description, Domains, Examples, Feed, Stream
+from gan_jax.degradations.grey import GreySection
+from gan_jax.degradations.small import BicubicSection
+from gan_jax.networks import (
+    cyclegan,
+    dcgan,
+    layers,
+    mlp,
+    patchgan,
+    r3gan,
+    resnet,
+    rrdb,
+    unet,
+    unet_critic,
+)
 from gan_jax.networks.base import DiscriminatorSection, GeneratorSection
 from gan_jax.state import TrainState
 from gan_jax.steps import Alternation, Pace, Tally, alternate
-from gan_jax.tasks import translation
+from gan_jax.tasks import restoration, translation
 from gan_jax.tasks.base import Task, initial_states
 from gan_jax.tasks.generation import Config, Objective
 from gan_jax.training.program import axis_indices, program_of, replicate
@@ -45,6 +58,8 @@ def task_of(w: Workload) -> Task:
     """The workload as a run would train it."""
     if w.network == "cyclegan":
         return _translation(w)
+    if w.network in ("unet", "rrdb"):
+        return _restoration(w)
     generator, discriminator = networks(w)
     penalties = {} if w.penalty is None else {"r1": w.penalty, "r2": w.penalty}
     config = Config(
@@ -69,6 +84,38 @@ def _translation(w: Workload) -> translation.Translation:
     )
     data = Description(w.shape, None, w.examples, "")
     return config.build(Described(data, data))
+
+
+def _restoration(w: Workload) -> restoration.Restoration:
+    if w.network == "unet":
+        generator = unet.TranslatorSection(width=w.width, dtype=w.dtype)
+        discriminator = patchgan.DiscriminatorSection(width=w.width, dtype=w.dtype)
+        degradation = GreySection()
+    else:
+        generator = rrdb.TranslatorSection(
+            width=w.width, growth=w.width // 2, blocks=4, dtype=w.dtype
+        )
+        discriminator = unet_critic.DiscriminatorSection(width=w.width // 2, dtype=w.dtype)
+        degradation = BicubicSection(scale=4)
+    config = restoration.Config(
+        name=w.name,
+        batch_size=w.batch_size,
+        data=Data(resolution=w.resolution),
+        input=degradation,
+        objective=restoration.Objective(loss=w.loss, pixel=1.0),
+        generator=generator,
+        discriminator=discriminator,
+    )
+    return config.build(Description(w.shape, None, w.examples, ""))
+
+
+def batches_of(w: Workload) -> dict[str, jax.ShapeDtypeStruct]:
+    """The shapes of what one iteration sees."""
+    shape = (w.d_steps, w.batch_size, *w.shape)
+    kind = np.float32 if w.resolution is None else np.uint8
+    examples = {name: jax.ShapeDtypeStruct(shape, kind) for name in w.arrays}
+    task = task_of(w)
+    return jax.eval_shape(lambda x, k: task.prepare(x, k, None), examples, jax.random.key(0))
 
 
 def versions() -> dict[str, str]:
@@ -115,11 +162,9 @@ def flops_of(w: Workload) -> int:
     iteration = functools.partial(
         alternate, objective=task.objective, alternation=task.config.alternation
     )
-    shape = (w.d_steps, w.batch_size, *w.shape)
-    batches = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name in w.arrays}
     with mock.patch.object(layers, "canonical_form", return_value=False):
         d, g = map(_apart, jax.eval_shape(lambda: initial_states(task)))
-        return flops.count(iteration, d, g, batches, jax.random.key(0))
+        return flops.count(iteration, d, g, batches_of(w), jax.random.key(0))
 
 
 def _apart(state: TrainState) -> TrainState:

@@ -1,20 +1,14 @@
-"""The workloads in idiomatic PyTorch: channels-last, fused Adam, `torch.compile` where it helps.
-
-Networks and the algorithm are those of `gan_jax`, so that parameters and FLOPs can be counted
-against each other; the code is what one would write who had never seen it.
-"""
+"""The workloads in idiomatic PyTorch: channels-last, fused Adam, `torch.compile` where it helps."""
 
 import copy
-import itertools
 import time
 
 import torch
 import torch.nn.functional as F
-from torch import nn
-from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from benchmarks.torch_networks import networks
 from benchmarks.worker import peak_resident_bytes
 from benchmarks.workloads import Workload
 
@@ -22,281 +16,6 @@ from benchmarks.workloads import Workload
 torch.backends.cuda.matmul.allow_tf32 = True
 torch.backends.cudnn.allow_tf32 = True
 torch.backends.cudnn.benchmark = True
-
-
-class MLP(nn.Sequential):
-    def __init__(self, inputs: int, width: int, outputs: int, activation):
-        layers = []
-        for _ in range(3):
-            layers += [nn.Linear(inputs, width), activation()]
-            inputs = width
-        super().__init__(*layers, nn.Linear(width, outputs))
-
-
-def leaky():
-    return nn.LeakyReLU(0.2)
-
-
-class DCGANGenerator(nn.Module):
-    def __init__(self, resolution: int, width: int, latent_dim: int):
-        super().__init__()
-        widths = [width * 2**i for i in reversed(range(resolution.bit_length() - 3))]
-        self.first = widths[0]
-        self.dense = nn.Linear(latent_dim, 16 * widths[0], bias=False)
-        layers = [nn.BatchNorm2d(widths[0]), nn.ReLU()]
-        for before, after in itertools.pairwise(widths):
-            layers += [
-                nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
-                nn.BatchNorm2d(after),
-                nn.ReLU(),
-            ]
-        self.body = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], 3, 4, 2, 1), nn.Tanh())
-
-    def forward(self, z):
-        x = self.dense(z).view(len(z), self.first, 4, 4)
-        return self.body(x.to(memory_format=torch.channels_last))
-
-
-class DCGANDiscriminator(nn.Module):
-    def __init__(self, resolution: int, width: int):
-        super().__init__()
-        widths = [3] + [width * 2**i for i in range(resolution.bit_length() - 3)]
-        layers = []
-        for before, after in itertools.pairwise(widths):
-            layers += [nn.Conv2d(before, after, 4, 2, 1), leaky()]
-        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * widths[-1], 1))
-
-    def forward(self, x):
-        return self.body(x)[:, 0]
-
-
-def four_by_four(kernel):
-    """Of a 3×3 kernel, the sum of its shifts by a pixel: with it, one strided convolution does what
-    a 3×3 convolution and resampling do, with less than half of the arithmetic."""
-    shifts = [F.pad(kernel, (i, 1 - i, j, 1 - j)) for i in (0, 1) for j in (0, 1)]
-    return torch.stack(shifts).sum(0)
-
-
-class ConvUp(nn.Conv2d):
-    """A 3×3 convolution of every pixel four times."""
-
-    def forward(self, x):
-        kernel = four_by_four(self.weight.flip(2, 3)).transpose(0, 1)
-        return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
-
-
-class ConvDown(nn.Conv2d):
-    """The means of 2×2 pixels after a 3×3 convolution."""
-
-    def forward(self, x):
-        return F.conv2d(x, four_by_four(self.weight) / 4, self.bias, stride=2, padding=1)
-
-
-class ResidualUp(nn.Module):
-    def __init__(self, width: int):
-        super().__init__()
-        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(2))
-        self.up = ConvUp(width, width, 3, bias=False)
-        self.conv = nn.Conv2d(width, width, 3, padding=1)
-        self.skip = nn.Conv2d(width, width, 1)
-
-    def forward(self, x):
-        h = self.up(F.relu(self.norms[0](x)))
-        h = self.conv(F.relu(self.norms[1](h)))
-        return h + F.interpolate(self.skip(x), scale_factor=2)
-
-
-class ResNetGenerator(nn.Module):
-    """SNGAN's at 32 pixels: as many channels everywhere."""
-
-    def __init__(self, width: int, latent_dim: int):
-        super().__init__()
-        self.width = width
-        self.dense = nn.Linear(latent_dim, 16 * width)
-        self.blocks = nn.Sequential(*(ResidualUp(width) for _ in range(3)))
-        self.norm = nn.BatchNorm2d(width)
-        self.image = nn.Conv2d(width, 3, 3, padding=1)
-
-    def forward(self, z):
-        x = self.dense(z).view(len(z), self.width, 4, 4).to(memory_format=torch.channels_last)
-        return torch.tanh(self.image(F.relu(self.norm(self.blocks(x)))))
-
-
-class Residual(nn.Module):
-    """`down` to half the resolution, or at the same one."""
-
-    def __init__(self, inputs: int, width: int, *, first: bool = False, down: bool = False):
-        super().__init__()
-        self.first = first
-        last = ConvDown(width, width, 3) if down else nn.Conv2d(width, width, 3, padding=1)
-        self.convs = nn.ModuleList(
-            spectral_norm(conv) for conv in (nn.Conv2d(inputs, width, 3, padding=1), last)
-        )
-        self.skip = spectral_norm(nn.Conv2d(inputs, width, 1)) if down else None
-
-    def forward(self, x):
-        h = x if self.first else F.relu(x)
-        h = self.convs[1](F.relu(self.convs[0](h)))
-        # Averaging and a 1×1 convolution commute: the cheaper order.
-        return h + (x if self.skip is None else self.skip(F.avg_pool2d(x, 2)))
-
-
-class ResNetDiscriminator(nn.Module):
-    """SNGAN's at 32 pixels."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.blocks = nn.Sequential(
-            Residual(3, width, first=True, down=True),
-            Residual(width, width, down=True),
-            Residual(width, width),
-            Residual(width, width),
-        )
-        self.logit = spectral_norm(nn.Linear(width, 1))
-
-    def forward(self, x):
-        return self.logit(F.relu(self.blocks(x)).sum((2, 3)))[:, 0]
-
-
-GROUP_WIDTH = 16
-
-
-class GroupedBlock(nn.Module):
-    """1×1 to twice the width, grouped 3×3, 1×1 back; biases before the activations. It starts as
-    the identity."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        inner = 2 * width
-        groups = max(1, inner // GROUP_WIDTH)
-        self.expand = nn.Conv2d(width, inner, 1)
-        self.grouped = nn.Conv2d(inner, inner, 3, padding=1, groups=groups)
-        self.project = nn.Conv2d(inner, width, 1, bias=False)
-        nn.init.zeros_(self.project.weight)
-
-    def forward(self, x):
-        h = F.leaky_relu(self.expand(x), 0.2)
-        return x + self.project(F.leaky_relu(self.grouped(h), 0.2))
-
-
-class Filter(nn.Module):
-    """Twice or half the resolution, smoothed by the binomial filter [1, 3, 3, 1]."""
-
-    def __init__(self, width: int, *, up: bool):
-        super().__init__()
-        self.width, self.convolve = width, F.conv_transpose2d if up else F.conv2d
-        one = torch.tensor([1.0, 3.0, 3.0, 1.0]) / (4 if up else 8)
-        kernel = torch.outer(one, one).expand(width, 1, 4, 4).contiguous()
-        self.register_buffer("kernel", kernel)
-
-    def forward(self, x):
-        return self.convolve(x, self.kernel, stride=2, padding=1, groups=self.width)
-
-
-class Stage(nn.Module):
-    """Two blocks. The lowest resolution is computed in float32, whatever the others are."""
-
-    def __init__(self, width: int, *, lowest: bool):
-        super().__init__()
-        self.lowest = lowest
-        self.blocks = nn.Sequential(GroupedBlock(width), GroupedBlock(width))
-
-    def forward(self, x):
-        if not self.lowest:
-            return self.blocks(x)
-        with torch.autocast(x.device.type, enabled=False):
-            return self.blocks(x.float())
-
-
-class R3GANGenerator(nn.Module):
-    def __init__(self, stages: int, width: int, latent_dim: int):
-        super().__init__()
-        self.dense = nn.Linear(latent_dim, width, bias=False)
-        self.basis = nn.Parameter(torch.randn(width, 4, 4))
-        layers = [Stage(width, lowest=True)]
-        for _ in range(stages - 1):
-            layers += [Filter(width, up=True), Stage(width, lowest=False)]
-        self.body = nn.Sequential(*layers, nn.Conv2d(width, 3, 1, bias=False))
-
-    def forward(self, z):
-        x = self.basis * self.dense(z)[:, :, None, None]
-        return self.body(x.to(memory_format=torch.channels_last))
-
-
-class R3GANDiscriminator(nn.Module):
-    def __init__(self, stages: int, width: int):
-        super().__init__()
-        layers = [nn.Conv2d(3, width, 1, bias=False)]
-        for i in reversed(range(stages)):
-            layers += [Stage(width, lowest=i == 0), *([Filter(width, up=False)] if i else [])]
-        self.body = nn.Sequential(*layers)
-        self.basis = nn.Parameter(torch.randn(width, 4, 4) / 4)
-        self.logit = nn.Linear(width, 1, bias=False)
-
-    def forward(self, x):
-        x = self.body(x)
-        with torch.autocast(x.device.type, enabled=False):
-            return self.logit((self.basis * x).sum((2, 3)))[:, 0]
-
-
-def _normed(conv: nn.Module, *more: nn.Module) -> list[nn.Module]:
-    return [conv, nn.InstanceNorm2d(conv.out_channels), *more]
-
-
-class TranslatorBlock(nn.Module):
-    def __init__(self, width: int):
-        super().__init__()
-        conv = {"kernel_size": 3, "padding": 1, "padding_mode": "reflect", "bias": False}
-        self.body = nn.Sequential(
-            *_normed(nn.Conv2d(width, width, **conv), nn.ReLU()),
-            *_normed(nn.Conv2d(width, width, **conv)),
-        )
-
-    def forward(self, x):
-        return x + self.body(x)
-
-
-class Translator(nn.Sequential):
-    """CycleGAN's generator, of six blocks."""
-
-    def __init__(self, width: int):
-        ends = {"kernel_size": 7, "padding": 3, "padding_mode": "reflect"}
-        up = {"kernel_size": 3, "stride": 2, "padding": 1, "output_padding": 1, "bias": False}
-        layers = _normed(nn.Conv2d(3, width, **ends, bias=False), nn.ReLU())
-        for before in (width, 2 * width):
-            layers += _normed(nn.Conv2d(before, 2 * before, 3, 2, 1, bias=False), nn.ReLU())
-        layers += [TranslatorBlock(4 * width) for _ in range(6)]
-        for before in (4 * width, 2 * width):
-            layers += _normed(nn.ConvTranspose2d(before, before // 2, **up), nn.ReLU())
-        super().__init__(*layers, nn.Conv2d(width, 3, **ends), nn.Tanh())
-
-
-class PatchGAN(nn.Sequential):
-    """Of three halvings."""
-
-    def __init__(self, width: int):
-        layers = [nn.Conv2d(3, width, 4, 2, 1), leaky()]
-        for before, stride in ((width, 2), (2 * width, 2), (4 * width, 1)):
-            layers += _normed(nn.Conv2d(before, 2 * before, 4, stride, 1, bias=False), leaky())
-        super().__init__(*layers, nn.Conv2d(8 * width, 1, 4, 1, 1))
-
-
-def networks(w: Workload) -> tuple[nn.Module, nn.Module]:
-    """`(discriminator, generator)`."""
-    r = w.resolution
-    if w.network == "mlp":
-        return MLP(2, w.width, 1, leaky), MLP(w.latent_dim, w.width, 2, nn.ReLU)
-    if w.network == "dcgan":
-        return DCGANDiscriminator(r, w.width), DCGANGenerator(r, w.width, w.latent_dim)
-    if w.network == "resnet":
-        return ResNetDiscriminator(w.width), ResNetGenerator(w.width, w.latent_dim)
-    if w.network == "cyclegan":
-        d, g = (
-            nn.ModuleDict({domain: kind(w.width) for domain in w.arrays})
-            for kind in (PatchGAN, Translator)
-        )
-        return d, g
-    return R3GANDiscriminator(w.stages, w.width), R3GANGenerator(w.stages, w.width, w.latent_dim)
 
 
 def non_saturating_d(real, fake):
@@ -331,7 +50,16 @@ def squares_g(real, fake):
     return 0.5 * (fake - 1).square().mean()
 
 
+def average_d(real, fake):
+    return F.softplus(fake.mean() - real).mean() + F.softplus(fake - real.mean()).mean()
+
+
+def average_g(real, fake):
+    return average_d(fake, real)
+
+
 LOSSES = {
+    "relativistic_average": (average_d, average_g),
     "least_squares": (squares_d, squares_g),
     "non_saturating": (non_saturating_d, non_saturating_g),
     "hinge": (hinge_d, hinge_g),
@@ -409,7 +137,8 @@ def synchronize() -> None:
 
 def build(w: Workload, variant: str) -> "Training":
     """The workload, `eager` or `compiled`."""
-    kind = TranslationTraining if w.network == "cyclegan" else Training
+    kinds = {"cyclegan": TranslationTraining, "unet": PairedTraining, "rrdb": PairedTraining}
+    kind = kinds.get(w.network, Training)
     return kind(w, compiled=variant == "compiled")
 
 
@@ -483,9 +212,12 @@ class Training:
         loss.backward()
         self.g_adam.step()
         self.d.requires_grad_(True)
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.g.parameters()), 0.01)
+        self.advance_average()
         return loss.detach()
+
+    @torch.no_grad()
+    def advance_average(self):
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.g.parameters()), 0.01)
 
     def iteration(self):
         for _ in range(self.w.d_steps):
@@ -585,9 +317,59 @@ class TranslationTraining(Training):
         total.backward()
         self.g_adam.step()
         self.d.requires_grad_(True)
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.g.parameters()), 0.01)
+        self.advance_average()
         return total.detach()
+
+    def iteration(self):
+        real = self.batch()
+        return self.d_step(real), self.g_step(real)
+
+
+class PairedTraining(Training):
+    """From grey images to those in color, judged beside them, or from small images to large."""
+
+    def batch(self):
+        target = super().batch()
+        if self.w.network == "unet":
+            weights = torch.tensor([0.299, 0.587, 0.114], device=self.device)
+            return torch.einsum("nchw,c->nhw", target, weights)[:, None], target
+        small = F.interpolate(target, scale_factor=1 / 4, mode="bicubic", antialias=True)
+        return small.clamp(-1, 1), target
+
+    def judge(self, given, *images):
+        """Logits of each, all judged at once."""
+        if self.w.network == "unet":
+            images = [torch.cat([given, x], 1) for x in images]
+        return self.forward_d(torch.cat(images)).float().chunk(len(images))
+
+    def d_step(self, real):
+        given, target = real
+        with torch.no_grad(), self.autocast():
+            fake = self.forward_g(given).float()
+        with self.autocast():
+            loss = self.d_loss(*self.judge(given, target, fake))
+        self.d_adam.zero_grad(set_to_none=True)
+        loss.backward()
+        self.d_adam.step()
+        return loss.detach()
+
+    def g_step(self, real):
+        given, target = real
+        self.d.requires_grad_(False)
+        real_logits = None
+        with self.autocast():
+            fake = self.forward_g(given).float()
+            if self.w.loss.startswith("relativistic"):
+                with torch.no_grad():
+                    (real_logits,) = self.judge(given, target)
+            (fake_logits,) = self.judge(given, fake)
+        loss = self.g_loss(real_logits, fake_logits) + (fake - target).abs().mean()
+        self.g_adam.zero_grad(set_to_none=True)
+        loss.backward()
+        self.g_adam.step()
+        self.d.requires_grad_(True)
+        self.advance_average()
+        return loss.detach()
 
     def iteration(self):
         real = self.batch()

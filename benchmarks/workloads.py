@@ -9,7 +9,8 @@ class Workload:
 
     name: str
     network: str
-    """mlp, dcgan, resnet (SNGAN's), r3gan, or cyclegan, which has two of each."""
+    """mlp, dcgan, resnet (SNGAN's), r3gan; of those that make images of images, unet (pix2pix's),
+    rrdb (ESRGAN's), or cyclegan, which has two of each."""
     batch_size: int
     width: int
     resolution: int | None
@@ -27,8 +28,10 @@ class Workload:
 
     @property
     def arrays(self) -> tuple[str, ...]:
-        """What batches hold."""
-        return ("a", "b") if self.network == "cyclegan" else ("real",)
+        """What is drawn from."""
+        if self.network == "cyclegan":
+            return ("a", "b")
+        return ("image",) if self.network in ("unet", "rrdb") else ("real",)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -56,6 +59,8 @@ WORKLOADS = {
         Workload(
             "r3gan16", "r3gan", 512, 64, 16, "relativistic_pairing", penalty=1.0, iterations=1
         ),
+        Workload("unet64", "unet", 8, 32, 64, "non_saturating", iterations=3, examples=1024),
+        Workload("rrdb32", "rrdb", 16, 32, 32, "relativistic_average", iterations=2),
         Workload("cyclegan64", "cyclegan", 4, 32, 64, "least_squares", iterations=1, examples=256),
     )
 }

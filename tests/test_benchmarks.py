@@ -76,7 +76,7 @@ def test_unused_results_cost_nothing():
 def small(name):
     workload = WORKLOADS[name]
     resolution = None if workload.resolution is None else max(8, workload.resolution // 4)
-    if workload.network in ("resnet", "cyclegan"):
+    if workload.network in ("resnet", "cyclegan", "unet", "rrdb"):
         resolution = 32
     return dataclasses.replace(
         workload, width=8, batch_size=4, resolution=resolution, examples=8, iterations=2
@@ -95,9 +95,7 @@ def test_both_frameworks_do_the_same_work(name):
     sizes = {"d": d, "g": g}
     sizes = {k: sum(x.size for x in jax.tree.leaves(s.params)) for k, s in sizes.items()}
     assert sizes == theirs.parameters()
-    # JAX also counts, as it computes them, the gradients of what a reflection has padded.
-    tolerance = 0.2 if workload.network == "cyclegan" else 0.02
-    assert theirs.flops() == pytest.approx(jax_side.flops_of(workload), rel=tolerance)
+    assert theirs.flops() == pytest.approx(jax_side.flops_of(workload), rel=0.02)
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
@@ -106,8 +104,7 @@ def test_workloads_train(name):
     task = jax_side.task_of(workload)
     task.config.validate()
     d, g = jax.eval_shape(lambda: initial_states(task))
-    shape = (workload.d_steps, workload.batch_size, *workload.shape)
-    batches = {name: jnp.zeros(shape) for name in workload.arrays}
+    batches = jax_side.batches_of(workload)
     step = functools.partial(
         alternate, objective=task.objective, alternation=task.config.alternation
     )
@@ -117,11 +114,11 @@ def test_workloads_train(name):
 
 
 def test_flops_do_not_depend_on_the_form_that_was_traced_before():
-    workload = small("dcgan32")
+    workload = small("unet64")
     plain = jax_side.flops_of(workload)
     task = jax_side.task_of(workload)
     d, g = jax.eval_shape(lambda: initial_states(task))
-    batches = {"real": jnp.zeros((1, workload.batch_size, *workload.shape))}
+    batches = jax_side.batches_of(workload)
     step = functools.partial(
         alternate, objective=task.objective, alternation=task.config.alternation
     )
