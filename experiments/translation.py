@@ -29,7 +29,7 @@ ADAM = Optimizer(learning_rate=4e-4, options={"b1": 0.5, "b2": 0.999})
 
 YOSEMITE_64 = Config(
     name="translation-64",
-    iterations=6000,
+    iterations=4000,
     batch_size=4,
     data=Domains(resolution=64),
     objective=Objective(),
