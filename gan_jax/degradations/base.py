@@ -66,6 +66,11 @@ class DegradationSection(Kind, abc.ABC, package="gan_jax.degradations"):
         """How many times smaller an input is than its image, along each side."""
         return 1
 
+    @property
+    def fills(self) -> bool:
+        """Whether the last channel of inputs is a mask of what is missing."""
+        return False
+
     @abc.abstractmethod
     def build(self) -> Degradation:
         """The degradation."""

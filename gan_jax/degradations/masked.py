@@ -58,6 +58,10 @@ class MaskedSection(DegradationSection, kind="masked"):
     share: float = number(0.5, above=0, below=1)
     """The sides of the rectangle that is painted over, as a share of the image's sides."""
 
+    @property
+    def fills(self) -> bool:
+        return True
+
     def build(self) -> Masked:
         return Masked(self.share)
 

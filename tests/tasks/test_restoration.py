@@ -308,11 +308,19 @@ def test_what_is_scored_and_shown_is_always_the_same():
 # ---- what cannot be ----
 
 
-def test_masks_are_in_no_file():
+def test_what_has_learned_to_fill_in_fills_in():
     task = dataclasses.replace(CONFIG, input=MaskedSection()).build(COLORED)
     assert task.form.shape == (16, 16, 3)
-    with pytest.raises(InputError, match="inputs of 4 channels come in no file"):
-        task.converter(None)
+    _, g = task.create(jax.random.key(0))
+    converter = task.converter(None)(g)
+    assert (converter.channels, converter.fills) == (3, True)
+    image = np.zeros((18, 20, 4), np.float32)
+    image[..., 3] = -1
+    image[2:9, 5:7, 3] = 1
+    made = converter(image)
+    assert made.shape == (18, 20, 3)
+    changed = (made != 0).any(axis=-1)
+    np.testing.assert_array_equal(changed, image[..., 3] > 0)
 
 
 def test_discriminators_that_compare_examples_judge_each_kind_by_itself():

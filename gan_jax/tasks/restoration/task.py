@@ -222,7 +222,8 @@ class Restoration:
         """
         if direction is not None:
             raise InputError("this run learns one direction: leave --direction")
-        section, channels = self.config.generator, self._degradation.channels(self.data.shape[2])
+        section, fills = self.config.generator, self.config.input.fills
+        channels = self._degradation.channels(self.data.shape[2]) - fills
         if channels not in (1, 3):
             raise InputError(f"inputs of {channels} channels come in no file")
 
@@ -234,6 +235,7 @@ class Restoration:
                 multiple=section.multiple_of(self.form),
                 least=section.least,
                 scale=self.form.scale,
+                fills=fills,
             )
 
         return converter
