@@ -90,10 +90,10 @@ def _update(
     key: Key[Array, ""],
     axis_name: str | None,
 ) -> tuple[TrainState, Metrics]:
-    real = batch.get("real")
-    if real is not None and not jnp.issubdtype(real.dtype, jnp.floating):
+    for name, x in batch.items():
         # Images as they are stored would be taken for numbers from 0 to 255.
-        raise ValueError(f"batch['real'] is {real.dtype}: scale images to floats in [−1, 1]")
+        if x.ndim == 4 and not jnp.issubdtype(x.dtype, jnp.floating):
+            raise ValueError(f"batch[{name!r}] is {x.dtype}: scale images to floats in [−1, 1]")
     here, there = parallel.varying((state, opponent), axis_name)
     (_, aux), gradients = jax.value_and_grad(loss, has_aux=True)(
         here.params, here, there, batch, key, axis_name

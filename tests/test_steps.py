@@ -53,19 +53,21 @@ def test_no_gradient_reaches_the_opponent():
     assert_close(new.opt_state[0].mu, jax.tree.map(lambda x: 0.5 * x, own))  # b1 = ½
 
 
-def test_stored_images_are_no_batch():
+@pytest.mark.parametrize("name", ["real", "a"])
+def test_stored_images_are_no_batch(name):
     """They are integers from 0 to 255."""
     objective = make_objective()
     d, g = dcgans(objective)
-    batch = {"real": np.zeros((8, 16, 16, 1), np.uint8)}
-    stacked = {"real": batch["real"][None]}
+    images = np.zeros((8, 16, 16, 1), np.float32)
+    batch = {"real": images, name: images.astype(np.uint8)}
+    stacked = {name: x[None] for name, x in batch.items()}
     options = {"objective": objective, "alternation": gan_jax.Alternation()}
     for take in (
         lambda: gan_jax.d_step(d, g, batch, jax.random.key(1), objective=objective),
         lambda: gan_jax.g_step(g, d, batch, jax.random.key(1), objective=objective),
         lambda: gan_jax.alternate(d, g, stacked, jax.random.key(1), **options),
     ):
-        with pytest.raises(ValueError, match=r"batch\['real'\] is uint8: scale images"):
+        with pytest.raises(ValueError, match=rf"batch\['{name}'\] is uint8: scale images"):
             take()
 
 
