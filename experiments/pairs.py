@@ -31,7 +31,7 @@ COLORS = Config(
     data=Data(source="tfds:cifar10", flip=True),
     input=GreySection(),
     objective=Objective(pixel=50.0),
-    generator=unet.TranslatorSection(width=32),
+    generator=unet.TranslatorSection(width=32, skip=True),
     discriminator=patchgan.DiscriminatorSection(width=32, layers=2),
     g_optimizer=ADAM,
     d_optimizer=ADAM,
@@ -53,6 +53,7 @@ EDGES = dataclasses.replace(
         source="tfds:cycle_gan/summer2winter_yosemite", split="trainA", resolution=64, flip=True
     ),
     input=EdgesSection(),
+    generator=unet.TranslatorSection(width=32),
     discriminator=patchgan.DiscriminatorSection(width=32, layers=3),
     evaluation=dataclasses.replace(COLORS.evaluation, extractor="pixels"),
 )

@@ -477,3 +477,17 @@ def _spectral_normalize(layer: nn.Module, weight: Array, train: bool) -> Array:
 
 def _normalize(vector: Float[Array, " n"]) -> Float[Array, " n"]:
     return vector / jnp.maximum(jnp.linalg.norm(vector), 1e-12)
+
+
+def start_from(x: Float[Array, "b h w c"], channels: int) -> Float[Array, "b h w c_start"]:
+    """What of an image a network's output can be added to, if that has so many channels: the first
+    ones, or its only one, for all of them. In float32.
+
+    Raises:
+        ValueError: it has several channels, but fewer than that.
+    """
+    if x.shape[-1] != 1 and x.shape[-1] < channels:
+        raise ValueError(
+            f"images of {x.shape[-1]} channels are no start for ones of {channels}: take skip=False"
+        )
+    return x[..., :channels].astype(jnp.float32)

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from gan_jax.networks import base
 from gan_jax.networks.base import Form
-from gan_jax.networks.layers import Conv, Dtype
+from gan_jax.networks.layers import Conv, Dtype, start_from
 from gan_jax.networks.resampling import resize
 from gan_jax.sections import number
 
@@ -62,11 +62,7 @@ class Translator(nn.Module):
     ) -> Float[Array, "b h_out w_out c_out"]:
         if self.scale not in SCALES:
             raise ValueError(f"images become 1, 2, 4 or 8 times larger, not {self.scale}")
-        if self.skip and x.shape[-1] != 1 and x.shape[-1] < self.channels:
-            raise ValueError(
-                f"images of {x.shape[-1]} channels are no start for ones of {self.channels}: take "
-                "skip=False"
-            )
+        start = start_from(x, self.channels) if self.skip else None
 
         def conv(name, init=_INIT, **options):
             return Conv(
@@ -83,10 +79,10 @@ class Translator(nn.Module):
         last_init = nn.initializers.zeros if self.skip else _INIT
         image = Conv(self.channels, kernel_init=last_init, dtype=self.dtype, name="image")
         y = image(y).astype(jnp.float32)
-        if not self.skip:
+        if start is None:
             return y
         height, width = (self.scale * side for side in x.shape[1:3])
-        return y + resize(x[..., : self.channels].astype(jnp.float32), height, width, "bicubic")
+        return y + resize(start, height, width, "bicubic")
 
 
 class ResidualDense(nn.Module):

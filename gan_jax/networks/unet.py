@@ -25,7 +25,7 @@ from jaxtyping import Array, Float, Key
 from gan_jax import parallel
 from gan_jax.networks import base
 from gan_jax.networks.base import Form
-from gan_jax.networks.layers import Conv, Dtype, instance_norm
+from gan_jax.networks.layers import Conv, Dtype, instance_norm, start_from
 from gan_jax.sections import number
 
 _MOST = 8  # halvings that are published
@@ -35,20 +35,26 @@ _NOISY = 3  # layers with dropout, of the decoder
 class Translator(nn.Module):
     """Images [B, h, w, c] in [−1, 1] to images [B, h, w, channels] in (−1, 1).
 
+    With `skip`, what the layers make is added to the input (its first channels, or its only one, to
+    all), in place of tanh, and the last layer starts at 0: training begins with the input, of which
+    the decoder else sees what is left at half the resolution. The output can then lie a little
+    beyond [−1, 1], and is for its user to clip. The paper has no such skip.
+
     `dropout` is the share of the activations that the decoder's three innermost layers lose (as in
     the paper; in its PyTorch version, layers two to four). Only with a key: without one, as outside
     training, the same input always gives the same image. The paper keeps it on there, and reports
     that it varies little.
 
     Raises:
-        ValueError: a height or width that is no multiple of 2^halvings, no halvings, or a dropout
-            that is no share below 1.
+        ValueError: a height or width that is no multiple of 2^halvings, no halvings, a dropout that
+            is no share below 1, or input channels that cannot be skipped with.
     """
 
     channels: int = 3
     width: int = 64
     halvings: int = 8
     dropout: float = 0.5
+    skip: bool = False
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -80,6 +86,7 @@ class Translator(nn.Module):
                         dtype=self.dtype, name=f"{direction}_{i}")  # fmt: skip
             return instance_norm(conv(x)) if normed else conv(x)
 
+        start = start_from(x, self.channels) if self.skip else None
         innermost = self.halvings - 1
         x = layer(x, 0, "down", normed=False)
         encoded = [x]
@@ -92,8 +99,10 @@ class Translator(nn.Module):
             if key is not None and self.dropout > 0 and innermost - i <= _NOISY:
                 x = _drop(x, self.dropout, jax.random.fold_in(key, i), axis_name)
             x = jnp.concatenate([x, encoded.pop()], axis=-1)
-        x = Conv(self.channels, "up", dtype=self.dtype, name="image")(nn.relu(x))
-        return jnp.tanh(x.astype(jnp.float32))
+        options = {} if start is None else {"kernel_init": nn.initializers.zeros}
+        image = Conv(self.channels, "up", dtype=self.dtype, name="image", **options)
+        x = image(nn.relu(x)).astype(jnp.float32)
+        return jnp.tanh(x) if start is None else start + x
 
 
 def _drop(
@@ -119,6 +128,9 @@ class TranslatorSection(base.TranslatorSection, kind="unet"):
     pixels, down to one."""
     dropout: float = number(0.5, least=0, below=1)
     """The share of the activations that three layers lose while training: the network's noise."""
+    skip: bool = False
+    """Whether what it makes is added to its input: for outputs that are alike, as colors of a grey
+    image are. The published network has no such skip."""
 
     def halvings_of(self, form: Form) -> int:
         """Of images of this form."""
@@ -131,4 +143,5 @@ class TranslatorSection(base.TranslatorSection, kind="unet"):
 
     def build(self, form: Form) -> nn.Module:
         halvings, dtype = self.halvings_of(form), jnp.dtype(self.dtype)
-        return Translator(form.shape[-1], self.width, halvings, self.dropout, dtype)
+        sizes = (form.shape[-1], self.width, halvings)
+        return Translator(*sizes, self.dropout, self.skip, dtype)

@@ -169,6 +169,23 @@ def test_what_is_not_dropped_makes_up_for_it():
 # Interfaces.
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+def test_with_a_skip_it_begins_with_its_input(channels):
+    x = jax.random.uniform(KEY, (2, 8, 8, channels), minval=-1)
+    module = Translator(width=2, halvings=2, skip=True)
+    variables = module.init(KEY, x)
+    start = jnp.broadcast_to(x[..., :3], (2, 8, 8, 3))
+    np.testing.assert_array_equal(module.apply(variables, x), start)
+    other = arbitrary(variables)
+    without = module.clone(skip=False).apply(other, x)
+    np.testing.assert_allclose(module.apply(other, x) - start, jnp.arctanh(without), atol=1e-4)
+
+
+def test_a_skip_needs_a_start():
+    with pytest.raises(ValueError, match="of 2 channels are no start for ones of 3"):
+        jax.eval_shape(Translator(skip=True).init, KEY, jnp.ones((1, 256, 256, 2)))
+
+
 def test_bfloat16_is_close_and_ends_in_float32():
     module, x, variables = example()
     rough = jax.jit(module.clone(dtype=jnp.bfloat16).apply)(variables, x)
@@ -200,7 +217,7 @@ def test_refuses(options, size, message):
 def test_it_halves_down_to_two_pixels(side, halvings):
     section, form = TranslatorSection(width=3, dropout=0.1), Form((side, side, 1))
     module = section.build(form)
-    assert module == Translator(1, 3, halvings, 0.1, jnp.dtype("float32"))
+    assert module == Translator(1, 3, halvings, 0.1, False, jnp.dtype("float32"))
     assert section.multiple_of(form) == 2**halvings
     section.check(form, "generator")
 
