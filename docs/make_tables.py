@@ -198,6 +198,52 @@ def translation() -> str:
     )
 
 
+@table("seasons")
+def seasons() -> str:
+    """The same at 64 pixels, on the test splits."""
+    (row,) = read(EVIDENCE / "translation_64.json").values()
+    lines = []
+    for way, what in (("a2b", "summer to winter"), ("b2a", "winter to summer")):
+        found = row[way]
+        gains = []
+        for kid in found["KID"].values():
+            change, spread = (value / kid["as they are"][0] for value in kid["change"])
+            gains.append(f"{change:+.0%} ± {spread:.0%}")
+        shares = [f"{found[key]:.0%}" for key in ("taken", "taken as they are")]
+        lines.append([what, *shares, *gains, f"{found['cycle error']:.1f}"])
+    header = ["", "taken for the target", "of photographs as they are", "KID, of a classifier"]
+    return markdown([*header, "KID, of pixels", "cycle error"], lines)
+
+
+def _restored(name: str, *measures: str) -> str:
+    """What images made of inputs are like, beside the inputs and the true images."""
+    lines = []
+    for study, row in read(EVIDENCE / f"{name}.json").items():
+        for arm, found in row["found"].items():
+            values = {
+                "L1, of 255": f"{found['L1']:.1f}",
+                "PSNR": f"{found['PSNR']:.2f}" if "PSNR" in found else "",
+                "SSIM": f"{found['SSIM']:.3f}",
+                "perceptual distance": f"{found['perceptual']:.3f}",
+                "KID": spread(found["KID"]),
+                "gradients": f"{found['gradients']['luma']:.0%}",
+                "of color": f"{found['gradients']['color']:.0%}",
+            }
+            lines.append([f"{study}: {arm}", *(values[measure] for measure in measures)])
+    return markdown(["", *measures], lines)
+
+
+@table("pairs")
+def pairs() -> str:
+    return _restored("pairs", "L1, of 255", "perceptual distance", "KID", "gradients", "of color")
+
+
+@table("superresolution")
+def superresolution() -> str:
+    measures = ("PSNR", "SSIM", "perceptual distance", "KID", "gradients")
+    return _restored("superresolution", *measures)
+
+
 def _means_of_three(fids: list[float]) -> list[float]:
     """In a row: one evaluation alone is noisy, and the first lucky one would count."""
     return [statistics.fmean(fids[i : i + 3]) for i in range(len(fids) - 2)]

@@ -106,13 +106,18 @@ def reproduce(studies: Mapping[str, Study], record: Record) -> str:
 
 
 def _measure(study: Study, name: str, record: Record) -> dict[str, Any]:
-    directory = record.runs / name.split(",")[0].lower()
+    directory = record.runs / _key(name)
     begun = _train(study.config, study.arms[PIXELS], directory / "begun", study.begun)
     runs = {
         arm: _train(study.config, weights, directory / arm.replace(" ", "_"), None, begun)
         for arm, weights in study.arms.items()
     }
     return measure(study, {arm: Run.open(path) for arm, path in runs.items()}, name, record)
+
+
+def _key(name: str) -> str:
+    """Of a study, for files."""
+    return name.split(",")[0].lower()
 
 
 def _train(
@@ -149,7 +154,9 @@ def measure(study: Study, runs: Mapping[str, Run], name: str, record: Record) ->
     found = {arm: _compare(figures.to_uint8(x), truth, features, goal) for arm, x in made.items()}
     chosen = np.linspace(0, len(truth) - 1, SHOWN).round().astype(int)
     rows = np.concatenate([np.clip(images[chosen], -1, 1) for images in made.values()])
-    figures.save(figures.sheet(rows, SHOWN, 640), record.image(name.split(",")[0].lower()))
+    figures.save(figures.sheet(rows, SHOWN, 640), record.image(_key(name)))
+    if len(study.arms) > 2:
+        _curve(found, record.image(f"{_key(name)}_curve"))
     return {
         "seeds": [run.config.seed],
         "iterations": [study.begun, study.config.iterations],
@@ -227,3 +234,25 @@ def _gradients(images: np.ndarray) -> dict[str, float]:
         return float(np.mean(np.sqrt(np.sum(down**2 + right**2, axis=-1))))
 
     return {"luma": magnitude(luma), "color": magnitude(images - luma)}
+
+
+def _curve(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """How unlike the true images in pixels and how unlike them to a network, of all but these."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), dpi=100, layout="constrained")
+    shown = {arm: values for arm, values in found.items() if "PSNR" in values}
+    line = [arm for arm in shown if arm.startswith("adversarial")]
+    measures = {"perceptual distance": "perceptual", "KID": "KID"}
+    for axes, (label, measure) in zip(figure.subplots(1, 2), measures.items(), strict=True):
+        places = {a: (v["L1"], float(np.mean(v[measure]))) for a, v in shown.items()}
+        axes.plot(*zip(*(places[arm] for arm in line), strict=True), color="0.6", zorder=0)
+        for arm, place in places.items():
+            axes.scatter(*place, s=25)
+            axes.annotate(arm, place, textcoords="offset points", xytext=(6, 4), fontsize=8)
+        axes.set_xlabel("mean absolute difference of pixels, of 255")
+        axes.set_ylabel(label)
+        axes.margins(x=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)

@@ -20,7 +20,7 @@ Networks", 2017.
 import dataclasses
 
 from gan_jax import cli
-from gan_jax.config import Average, Evaluation, Optimizer
+from gan_jax.config import Annealing, Average, Evaluation, Optimizer
 from gan_jax.data import Domains
 from gan_jax.networks import cyclegan, patchgan
 from gan_jax.tasks.translation import Config, Objective
@@ -37,6 +37,7 @@ YOSEMITE_64 = Config(
     discriminator=patchgan.DiscriminatorSection(width=32),
     g_optimizer=ADAM,
     d_optimizer=ADAM,
+    annealing=Annealing(after=8000, images=8000, shape="linear", learning_rate=0.05),
     average=Average(half_life=2000),
     evaluation=Evaluation(every=1000, metrics=("fid", "kid", "target"), extractor="classifier"),
     check_every=250,
@@ -54,6 +55,7 @@ YOSEMITE_128 = dataclasses.replace(
     discriminator=patchgan.DiscriminatorSection(width=64, dtype="bfloat16"),
     g_optimizer=dataclasses.replace(ADAM, learning_rate=2e-4),
     d_optimizer=dataclasses.replace(ADAM, learning_rate=2e-4),
+    annealing=Annealing(after=60_000, images=60_000, shape="linear", learning_rate=0.05),
     average=Average(half_life=10_000),
     evaluation=dataclasses.replace(YOSEMITE_64.evaluation, every=5000),
     check_every=2500,
