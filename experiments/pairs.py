@@ -53,8 +53,10 @@ EDGES = dataclasses.replace(
         source="tfds:cycle_gan/summer2winter_yosemite", split="trainA", resolution=64, flip=True
     ),
     input=EdgesSection(),
+    objective=Objective(pixel=10.0),
     generator=unet.TranslatorSection(width=32),
     discriminator=patchgan.DiscriminatorSection(width=32, layers=3),
+    average=Average(half_life=2000),
     evaluation=dataclasses.replace(COLORS.evaluation, extractor="pixels"),
 )
 
