@@ -16,6 +16,7 @@ Dropout in the decoder's innermost layers is the network's noise z (§3.1).
 """
 
 import dataclasses
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -99,7 +100,7 @@ class Translator(nn.Module):
             if key is not None and self.dropout > 0 and innermost - i <= _NOISY:
                 x = _drop(x, self.dropout, jax.random.fold_in(key, i), axis_name)
             x = jnp.concatenate([x, encoded.pop()], axis=-1)
-        options = {} if start is None else {"kernel_init": nn.initializers.zeros}
+        options: Any = {} if start is None else {"kernel_init": nn.initializers.zeros}
         image = Conv(self.channels, "up", dtype=self.dtype, name="image", **options)
         x = image(nn.relu(x)).astype(jnp.float32)
         return jnp.tanh(x) if start is None else start + x
