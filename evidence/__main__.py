@@ -39,6 +39,9 @@ TABLES: dict[str, Callable[[Record], str]] = {
     "sweep": sweeps.reproduce,
     "pairs": functools.partial(restoration.reproduce, restoration.PAIRS),
     "superresolution": functools.partial(restoration.reproduce, restoration.SUPERRESOLUTION),
+    "superresolution_128": functools.partial(
+        restoration.reproduce, restoration.SUPERRESOLUTION_128
+    ),
     "translation_64": functools.partial(translation.reproduce, "yosemite-64"),
     "translation_128": functools.partial(translation.reproduce, "yosemite-128"),
 }

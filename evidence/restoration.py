@@ -75,6 +75,8 @@ SUPERRESOLUTION = {
     "CIFAR-10, 8 to 32": _begun_on_pixels(
         superresolution.CIFAR10, "test", 1000, 500, (0.0, 0.01, 0.03, 0.1)
     ),
+}
+SUPERRESOLUTION_128 = {
     "Yosemite, 32 to 128": _begun_on_pixels(superresolution.YOSEMITE, "testA", 400, 200, (0.01,)),
 }
 
@@ -154,7 +156,7 @@ def measure(study: Study, runs: Mapping[str, Run], name: str, record: Record) ->
     found = {arm: _compare(figures.to_uint8(x), truth, features, goal) for arm, x in made.items()}
     chosen = np.linspace(0, len(truth) - 1, SHOWN).round().astype(int)
     rows = np.concatenate([np.clip(images[chosen], -1, 1) for images in made.values()])
-    figures.save(figures.sheet(rows, SHOWN, 640), record.image(_key(name)))
+    figures.save(figures.sheet(rows, SHOWN, 1000), record.image(_key(name)))
     if len(study.arms) > 2:
         _curve(found, record.image(f"{_key(name)}_curve"))
     return {
