@@ -250,9 +250,10 @@ def _curve(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     for axes, (label, measure) in zip(figure.subplots(1, 2), measures.items(), strict=True):
         places = {a: (v["L1"], float(np.mean(v[measure]))) for a, v in shown.items()}
         axes.plot(*zip(*(places[arm] for arm in line), strict=True), color="0.6", zorder=0)
-        for arm, place in places.items():
+        for i, (arm, place) in enumerate(places.items()):
             axes.scatter(*place, s=25)
-            axes.annotate(arm, place, textcoords="offset points", xytext=(6, 4), fontsize=8)
+            above = (6, 5 if i % 2 else -11)  # neighbors are not written over each other
+            axes.annotate(arm, place, textcoords="offset points", xytext=above, fontsize=8)
         axes.set_xlabel("mean absolute difference of pixels, of 255")
         axes.set_ylabel(label)
         axes.margins(x=0.25)
