@@ -372,5 +372,5 @@ def test_a_perceptual_distance_takes_features():
 
 
 def test_a_loss_that_is_none_is_refused_at_once():
-    with pytest.raises(TypeError, match="'hinge' is no Loss: take one of"):
+    with pytest.raises(TypeError, match="'hinge'"):
         Paired(loss="hinge")
