@@ -92,7 +92,7 @@ def _update(
 ) -> tuple[TrainState, Metrics]:
     for name, x in batch.items():
         # Images as they are stored would be taken for numbers from 0 to 255.
-        if x.ndim == 4 and not jnp.issubdtype(x.dtype, jnp.floating):
+        if (name == "real" or x.ndim == 4) and not jnp.issubdtype(x.dtype, jnp.floating):
             raise ValueError(f"batch[{name!r}] is {x.dtype}: scale images to floats in [−1, 1]")
     here, there = parallel.varying((state, opponent), axis_name)
     (_, aux), gradients = jax.value_and_grad(loss, has_aux=True)(

@@ -71,6 +71,14 @@ def test_stored_images_are_no_batch(name):
             take()
 
 
+def test_real_points_are_no_integers():
+    objective = make_objective()
+    d, g = mlps(objective)
+    batch = {"real": points()["real"].astype(np.int32)}
+    with pytest.raises(ValueError, match=r"batch\['real'\] is int32"):
+        gan_jax.d_step(d, g, batch, jax.random.key(1), objective=objective)
+
+
 def test_steps_are_pure():
     objective = make_objective(regularizers=(regularizers.WassersteinGP(),))
     d, g = mlps(objective)

@@ -323,6 +323,13 @@ def test_what_has_learned_to_fill_in_fills_in():
     np.testing.assert_array_equal(changed, image[..., 3] > 0)
 
 
+def test_five_channels_are_in_no_file():
+    config = dataclasses.replace(CONFIG, input=BlurredSection())
+    task = config.build(dataclasses.replace(COLORED, shape=(16, 16, 5)))
+    with pytest.raises(InputError, match="inputs of 5 channels come in no file"):
+        task.converter(None)
+
+
 def test_discriminators_that_compare_examples_judge_each_kind_by_itself():
     other = dataclasses.replace(CONFIG, discriminator=stylegan2.DiscriminatorSection())
     assert CONFIG.build(COLORED).objective.together
