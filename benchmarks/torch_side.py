@@ -194,9 +194,7 @@ class Training:
             )
             r1, r2 = (g.square().flatten(1).sum(1).mean() for g in (of_real, of_fake))
             loss = loss + self.w.penalty / 2 * (r1 + r2)
-        self.d_adam.zero_grad(set_to_none=True)
-        loss.backward()
-        self.d_adam.step()
+        self.update(self.d_adam, loss)
         return loss.detach()
 
     def g_step(self, real):
@@ -208,12 +206,15 @@ class Training:
                 with torch.no_grad():
                     real_logits = self.forward_d(real).float()
         loss = self.g_loss(real_logits, fake_logits)
-        self.g_adam.zero_grad(set_to_none=True)
-        loss.backward()
-        self.g_adam.step()
+        self.update(self.g_adam, loss)
         self.d.requires_grad_(True)
         self.advance_average()
         return loss.detach()
+
+    def update(self, adam, loss):
+        adam.zero_grad(set_to_none=True)
+        loss.backward()
+        adam.step()
 
     @torch.no_grad()
     def advance_average(self):
@@ -223,7 +224,7 @@ class Training:
         for _ in range(self.w.d_steps):
             real = self.batch()
             d_loss = self.d_step(real)
-        return d_loss, self.g_step(real.detach())
+        return d_loss, self.g_step(real)
 
     compile_seconds = None  # it compiles while it runs
 
@@ -296,9 +297,7 @@ class TranslationTraining(Training):
             with self.autocast():
                 both = self.forward_d[domain](torch.cat([real[domain], fake])).float()
             total = total + self.d_loss(*both.chunk(2))
-        self.d_adam.zero_grad(set_to_none=True)
-        total.backward()
-        self.d_adam.step()
+        self.update(self.d_adam, total)
         return total.detach()
 
     def g_step(self, real):
@@ -313,16 +312,10 @@ class TranslationTraining(Training):
             for domain, other in (("a", "b"), ("b", "a")):
                 back = self.forward_g[domain](fakes[other]).float()
                 total = total + 5 * (back - real[domain]).abs().mean()
-        self.g_adam.zero_grad(set_to_none=True)
-        total.backward()
-        self.g_adam.step()
+        self.update(self.g_adam, total)
         self.d.requires_grad_(True)
         self.advance_average()
         return total.detach()
-
-    def iteration(self):
-        real = self.batch()
-        return self.d_step(real), self.g_step(real)
 
 
 class PairedTraining(Training):
@@ -348,9 +341,7 @@ class PairedTraining(Training):
             fake = self.forward_g(given).float()
         with self.autocast():
             loss = self.d_loss(*self.judge(given, target, fake))
-        self.d_adam.zero_grad(set_to_none=True)
-        loss.backward()
-        self.d_adam.step()
+        self.update(self.d_adam, loss)
         return loss.detach()
 
     def g_step(self, real):
@@ -364,13 +355,7 @@ class PairedTraining(Training):
                     (real_logits,) = self.judge(given, target)
             (fake_logits,) = self.judge(given, fake)
         loss = self.g_loss(real_logits, fake_logits) + (fake - target).abs().mean()
-        self.g_adam.zero_grad(set_to_none=True)
-        loss.backward()
-        self.g_adam.step()
+        self.update(self.g_adam, loss)
         self.d.requires_grad_(True)
         self.advance_average()
         return loss.detach()
-
-    def iteration(self):
-        real = self.batch()
-        return self.d_step(real), self.g_step(real)
