@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from evidence.record import Record, table
-from evidence.translation import photographs, seasons
+from evidence.translation import FEATURES, SUBSET, SUBSETS, kids, photographs, seasons
 from experiments import pairs, superresolution
 from gan_jax import figures, metrics
 from gan_jax.data import Domains
@@ -33,8 +33,6 @@ from gan_jax.training.train import train
 
 SHOWN = 10
 TESTED = 2000
-SUBSET, SUBSETS = 200, 50
-FEATURES = 200  # the seed of a classifier
 PIXELS = "pixels alone"
 
 
@@ -198,7 +196,7 @@ def _compare(
         "L1": float(np.mean(np.abs(floats[0] - floats[1]))),
         "SSIM": float(np.mean(metrics.ssim(images, truth))),
         "perceptual": float(np.mean(_perceptual(images, truth, features))),
-        "KID": _kids(features.extractor("")(images).features, goal),
+        "KID": kids(features.extractor("")(images).features, goal),
         "gradients": {
             part: _gradients(floats[0])[part] / whole
             for part, whole in _gradients(floats[1]).items()
@@ -219,13 +217,6 @@ def _perceptual(images: np.ndarray, truth: np.ndarray, features: Any) -> np.ndar
             for i in range(0, len(images), 100)
         ]
     )
-
-
-def _kids(made: np.ndarray, goal: np.ndarray) -> list[float]:
-    return [
-        metrics.kernel_distance(goal, made, subsets=1, subset_size=SUBSET, seed=seed).mean
-        for seed in range(SUBSETS)
-    ]
 
 
 def _gradients(images: np.ndarray) -> dict[str, float]:

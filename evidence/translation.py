@@ -133,14 +133,14 @@ def _kids(
 ) -> dict[str, list[float]]:
     """Of what was made, of the photographs as they are, and the difference: mean and spread."""
     target, *both = (extract(images).features for images in (goal, made, real))
-    of_made, unmade = (
-        np.array(
-            [
-                kernel_distance(target, x, subsets=1, subset_size=SUBSET, seed=seed).mean
-                for seed in range(SUBSETS)
-            ]
-        )
-        for x in both
-    )
+    of_made, unmade = (np.array(kids(x, target)) for x in both)
     found = {"translated": of_made, "as they are": unmade, "change": of_made - unmade}
     return {name: [float(x.mean()), float(x.std(ddof=1))] for name, x in found.items()}
+
+
+def kids(made: np.ndarray, goal: np.ndarray) -> list[float]:
+    """KID of features, of random subsets: the same ones for as many examples."""
+    return [
+        kernel_distance(goal, made, subsets=1, subset_size=SUBSET, seed=seed).mean
+        for seed in range(SUBSETS)
+    ]
