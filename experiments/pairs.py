@@ -3,8 +3,7 @@
     python experiments/pairs.py --data-dir DIR                  (grey into colors, CIFAR-10)
     python experiments/pairs.py --preset edges --data-dir DIR   (drawings into photographs)
 
-On two x86-64 cores 1,500 iterations of the first and 1,000 of the second take about ten minutes
-each; what the discriminator adds to the pixels alone is in docs/evidence.md.
+What the discriminator adds to the pixels alone is in docs/evidence.md.
 
 Your own pairs, side by side in files or in two folders with equal names, or any images whose inputs
 are made of them:

@@ -4,9 +4,10 @@
     python experiments/translation.py --preset yosemite-128 --data-dir DIR     (128 pixels, a GPU)
     gan-jax translate runs/translation-64 photo.jpg --direction a2b --out winter.png
 
-Two x86-64 cores see about 4 images of each domain a second at 64 pixels, and so take an hour and a
-quarter for the first preset: a classifier of the seasons then takes 64 % of translations of test
-photographs for winter, and 76 % for summer (docs/evidence.md). One H200 GPU sees 272 at 128 pixels.
+Two x86-64 cores see about 4 images of each domain a second at 64 pixels, and took 98 minutes for
+the first preset, beside other work: a classifier of the seasons then takes 64 % of translations of
+test photographs for winter, and 76 % for summer (docs/evidence.md). One H200 GPU sees 272 at 128
+pixels.
 
 The same file serves day and night, or any two folders of images:
 
