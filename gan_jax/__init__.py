@@ -22,6 +22,7 @@ from gan_jax import (
 from gan_jax.compilation import jit
 from gan_jax.critic import Critic
 from gan_jax.ema import EMA
+from gan_jax.nodes import Node
 from gan_jax.objectives import Adversarial, Objective, PathLength
 from gan_jax.state import TrainState, create_train_states
 from gan_jax.steps import Alternation, Pace, Tally, alternate, d_step, g_step, iterate
@@ -36,6 +37,7 @@ __all__ = [
     "Adversarial",
     "Alternation",
     "Critic",
+    "Node",
     "Objective",
     "Pace",
     "PathLength",

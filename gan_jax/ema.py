@@ -2,13 +2,13 @@
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 from jaxtyping import Array, Float, PyTree
 
+from gan_jax.nodes import Node
 from gan_jax.schedules import Number, Scheduled
 
 
-class EMA(struct.PyTreeNode):
+class EMA(Node):
     """An exponential moving average of the generator's parameters, measured in images.
 
     After each generator update the average moves to β·average + (1 − β)·parameters with

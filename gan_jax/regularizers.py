@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from gan_jax import parallel
 from gan_jax.critic import Critic, CriticFunction, as_critic
+from gan_jax.nodes import Node
 from gan_jax.schedules import Scheduled
 
 Scalar = Float[Array, ""]
@@ -32,7 +33,7 @@ class Regularizer(Protocol):
     It is handed the `Critic` of the update, so `critic.real.logits`, `critic.fake.gradients` and
     `critic.at(x).gradients` are there for it; `critic(x)` gives logits as they are outside
     training. What it draws comes from `key`. If it has numbers that are to be leaves, make it a
-    pytree (`flax.struct.PyTreeNode`). To say more about it than its value, subclass `Penalty`.
+    pytree (`gan_jax.Node`). To say more about it than its value, subclass `Penalty`.
     """
 
     def __call__(
@@ -40,7 +41,7 @@ class Regularizer(Protocol):
     ) -> Float[Array, ""]: ...
 
 
-class Penalty(struct.PyTreeNode):
+class Penalty(Node):
     """A regulariser that declares what an objective and a configuration have to know of it.
 
     A subclass is called as any regulariser, unless it `remembers`.

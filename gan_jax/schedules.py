@@ -14,13 +14,15 @@ import optax
 from flax import struct
 from jaxtyping import Array, Float, Num, PyTree
 
+from gan_jax.nodes import Node
+
 T = TypeVar("T", bound=PyTree)
 Number = float | int | Num[Array, "..."]
 
 SHAPES = ("cosine", "linear")
 
 
-class Schedule(struct.PyTreeNode):
+class Schedule(Node):
     """`start` for the first `after` images, from there to `end` over `images` images, and constant
     from then on.
 

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax import struct
 
 from gan_jax import regularizers
 from gan_jax.critic import Critic
+from gan_jax.nodes import Node
 from gan_jax.regularizers import (
     DRAGAN,
     PENALTIES,
@@ -255,7 +255,7 @@ def test_any_callable_becomes_a_penalty():
     assert jax.tree.leaves(regularizers.as_penalty(Theirs(0.5))) == [0.5]
 
 
-class Theirs(struct.PyTreeNode):
+class Theirs(Node):
     weight: float
 
     def __call__(self, critic, real, fake, key):

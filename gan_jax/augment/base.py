@@ -7,10 +7,10 @@ from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
+from gan_jax.nodes import Node
 from gan_jax.schedules import Scheduled
 
 Images = Float[Array, "b h w c"]
@@ -32,7 +32,7 @@ class Augmentation(Protocol):
     ) -> Float[Array, "b ..."]: ...
 
 
-class Controllable(struct.PyTreeNode, abc.ABC):
+class Controllable(Node, abc.ABC):
     """An augmentation whose field `probability` can be set anew while a network trains."""
 
     @abc.abstractmethod

@@ -1,15 +1,15 @@
 """Control of an augmentation's probability by how much the discriminator overfits."""
 
 import jax.numpy as jnp
-from flax import struct
 from jaxtyping import Array, Float
 
+from gan_jax.nodes import Node
 from gan_jax.schedules import Scheduled
 
 Memory = dict[str, Float[Array, ""]]
 
 
-class AdaptiveProbability(struct.PyTreeNode):
+class AdaptiveProbability(Node):
     """Raises the probability while the discriminator is surer of the examples it trains on than it
     should be, and lowers it otherwise.
 

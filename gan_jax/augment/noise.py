@@ -1,14 +1,14 @@
 """Instance noise."""
 
 import jax
-from flax import struct
 from jaxtyping import Array, Float, Key
 
 from gan_jax import parallel
 from gan_jax.augment.base import Probability
+from gan_jax.nodes import Node
 
 
-class InstanceNoise(struct.PyTreeNode):
+class InstanceNoise(Node):
     """x + std · N(0, 1), for real and generated examples alike: their distributions overlap, so
     that the discriminator cannot be sure. Usually annealed to 0.
 

@@ -6,11 +6,11 @@ import functools
 from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
-from flax import struct
 from jax import lax
 from jaxtyping import Array, Float, Key, Real
 
 from gan_jax.errors import InputError
+from gan_jax.nodes import Node
 from gan_jax.sections import Kind
 
 Images = Float[Array, "b h w c"]
@@ -46,7 +46,7 @@ class Degradation(Protocol):
         ...
 
 
-class SameSize(struct.PyTreeNode):
+class SameSize(Node):
     """A degradation that keeps the size of images."""
 
     @property

@@ -25,10 +25,11 @@ from gan_jax.degradations.blurred import LEAST_SIGMA
 from gan_jax.degradations.grey import LUMA, luma
 from gan_jax.errors import InputError
 from gan_jax.networks.resampling import FILTERS, resize, resizing
+from gan_jax.nodes import Node
 from gan_jax.sections import number
 
 
-class Bicubic(struct.PyTreeNode):
+class Bicubic(Node):
     """Images made `scale` times smaller by bicubic resizing, and nothing else: what most papers of
     super-resolution report on. Nothing is random.
 
@@ -155,7 +156,7 @@ class _Draws(NamedTuple):
     quality: Float[Array, "*b"]
 
 
-class Camera(struct.PyTreeNode):
+class Camera(Node):
     """Images made `scale` times smaller, and worse, as small photographs are. In this order, each
     step with a strength of its own for each image, uniform in the range that is given:
 

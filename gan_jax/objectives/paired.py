@@ -13,6 +13,7 @@ from gan_jax import losses, parallel
 from gan_jax.ema import EMA
 from gan_jax.losses import Loss
 from gan_jax.metrics.perceptual import perceptual_distance
+from gan_jax.nodes import Node
 from gan_jax.objectives.critic import Discriminator
 from gan_jax.objectives.discrimination import (
     check_examples_apart,
@@ -27,7 +28,7 @@ from gan_jax.schedules import Scheduled
 from gan_jax.state import OBJECTIVE, TrainState, remember
 
 
-class Paired(struct.PyTreeNode):
+class Paired(Node):
     """A discriminator that tells targets from what a generator makes of their inputs, and distances
     between the two.
 

@@ -12,6 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float, Key, PyTree
 
 from gan_jax import parallel
+from gan_jax.nodes import Node
 from gan_jax.objectives.protocols import Aux, Batch, Scalar
 from gan_jax.objectives.sampled import Wrapper
 from gan_jax.objectives.streams import PATHS
@@ -19,7 +20,7 @@ from gan_jax.schedules import Scheduled
 from gan_jax.state import OBJECTIVE, TrainState, remember
 
 
-class PathLength(struct.PyTreeNode):
+class PathLength(Node):
     """λ · E(‖J_wᵀy‖ − a)²: a step in the styles w should change the image by as much everywhere.
 
     J_w is the Jacobian of an example's image in its styles, y ~ N(0, 1)/√(pixels), and `a` the

@@ -28,7 +28,7 @@ class Aux(NamedTuple):
 class Objective(Protocol):
     """What two networks minimise. A new kind of GAN is a new objective; the steps stay as they are.
 
-    Make it a pytree (a `flax.struct.PyTreeNode`): its numbers are leaves, so that they can be
+    Make it a pytree (a `gan_jax.Node`): its numbers are leaves, so that they can be
     traced, scheduled and vmapped, and its functions are static. What it has to remember from one
     update to the next goes into the collections of the state that is updated, under
     `gan_jax.state.OBJECTIVE`; their network never sees it.

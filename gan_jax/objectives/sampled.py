@@ -3,17 +3,17 @@
 import abc
 from typing import Any
 
-from flax import struct
 from jax import lax, random
 from jaxtyping import Array, Key, PyTree
 
 from gan_jax.ema import EMA
 from gan_jax.losses import Loss
+from gan_jax.nodes import Node
 from gan_jax.objectives.protocols import Aux, Batch, Scalar
 from gan_jax.state import OBJECTIVE, TrainState, remember
 
 
-class Sampled(struct.PyTreeNode, abc.ABC):
+class Sampled(Node, abc.ABC):
     """An objective whose losses are about examples that the generator makes of noise.
 
     A subclass says how these are generated, and what each player's loss is where they are given.

@@ -13,6 +13,7 @@ from gan_jax import losses, parallel
 from gan_jax.ema import EMA
 from gan_jax.losses import Loss
 from gan_jax.networks.domains import DOMAINS, other
+from gan_jax.nodes import Node
 from gan_jax.objectives.critic import Discriminator
 from gan_jax.objectives.discrimination import (
     check_examples_apart,
@@ -28,7 +29,7 @@ from gan_jax.schedules import Scheduled
 from gan_jax.state import OBJECTIVE, TrainState, remember
 
 
-class Translation(struct.PyTreeNode):
+class Translation(Node):
     """For each domain a loss for a discriminator of its images and for a generator that makes them
     of the other's, and cycles that have to end where they began.
 

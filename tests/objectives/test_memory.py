@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax import struct
 from helpers import images, make_objective, mlps, points, through
 
 import gan_jax
@@ -20,6 +19,7 @@ from gan_jax import losses, networks
 from gan_jax.augment import ADA, AdaptiveProbability, DiffAugment, InstanceNoise
 from gan_jax.critic import Critic
 from gan_jax.losses import class_loss
+from gan_jax.nodes import Node
 from gan_jax.objectives import (
     AdaptiveAugmentation,
     AuxiliaryClassifier,
@@ -65,7 +65,7 @@ def test_lecam_by_hand():
     np.testing.assert_allclose(value, 2 * (real_term + fake_term), rtol=1e-6)
 
 
-class Shift(struct.PyTreeNode):
+class Shift(Node):
     by: float
 
     def __call__(self, x, key, axis_name=None):
@@ -217,7 +217,7 @@ def test_what_remembers_cannot_be_lazy():
 def test_penalties_see_through_the_augmentation():
     """The gradient of D(T(x)) with respect to x, not to T(x): twice as large for T(x) = 2x."""
 
-    class Double(struct.PyTreeNode):
+    class Double(Node):
         def __call__(self, x, key, axis_name=None):
             return 2 * x
 

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 from jaxtyping import Array, Float
 
 from gan_jax import config as base
@@ -23,6 +22,7 @@ from gan_jax.evaluation.extractors.base import points
 from gan_jax.evaluation.subject import Subject
 from gan_jax.health import signals
 from gan_jax.networks import mlp
+from gan_jax.nodes import Node
 from gan_jax.objectives import Aux
 from gan_jax.state import TrainState
 from gan_jax.tasks.base import Dataset
@@ -30,7 +30,7 @@ from gan_jax.tasks.base import Dataset
 _LOSS = losses.least_squares
 
 
-class Translation(struct.PyTreeNode):
+class Translation(Node):
     """From a to b and back: adversarial losses in both domains, and cycles that end where they
     began (Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial
     Networks", 2017, eq. 3)."""
