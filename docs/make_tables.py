@@ -335,7 +335,8 @@ def balance() -> str:
 @table("throughput")
 def throughput() -> str:
     lines = []
-    for f in read(SPEED / f"throughput-cpu-{PYTHON}.json")["workloads"]:
+    names = ("throughput", "throughput-images")
+    for f in (f for n in names for f in read(SPEED / f"{n}-cpu-{PYTHON}.json")["workloads"]):
         ours, theirs = f["jax"], f["torch"]
         low, high = min(f["ratio_of_turns"]), max(f["ratio_of_turns"])
         lines.append(
