@@ -67,7 +67,7 @@ _PAIRED: dict[str, dict[str, float]] = {PIXELS: {"adversarial": 0.0}, "and a dis
 
 PAIRS = {
     "colors": Study(_of_length(pairs.COLORS, 1500), "test", _PAIRED),
-    "edges": Study(_of_length(pairs.EDGES, 4000), "testA", _PAIRED),
+    "edges": Study(_of_length(pairs.EDGES, 1000), "testA", _PAIRED),
 }
 SUPERRESOLUTION = {
     "CIFAR-10, 8 to 32": _begun_on_pixels(
