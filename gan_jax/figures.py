@@ -4,7 +4,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 from PIL import Image
 
 from gan_jax import sampling
@@ -22,6 +22,20 @@ def sheet(
     array = to_uint8(np.asarray(sampling.grid(jnp.asarray(images), columns)))
     factor = max(1, enlarge_to // max(array.shape[:2]))
     return array.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def sheet_by_class(
+    images: Float[np.ndarray, "n h w c"], labels: Int[Array | np.ndarray, " n"]
+) -> UInt8[np.ndarray, "height width c"]:
+    """A sheet on which every class has rows of its own, in the order of the classes."""
+    images, labels = np.asarray(images), np.asarray(labels)
+    most = int(np.unique(labels, return_counts=True)[1].max())
+    columns = most if most <= 10 else 8
+    rows = []
+    for label in np.unique(labels):
+        ours = images[labels == label]
+        rows += [ours, np.ones((-len(ours) % columns, *images.shape[1:]), images.dtype)]
+    return sheet(np.concatenate(rows), columns)
 
 
 def scatter(

@@ -6,6 +6,7 @@ neither their environment, nor their caches, nor the folder that the tests are s
 runs tests on an accelerator instead, where those that need four devices are skipped on fewer.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -95,3 +96,19 @@ def unchecked(monkeypatch):
 def own_folder(tmp_path, monkeypatch):
     """Every test begins in a folder of its own, which is empty."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def gan_jax_command(monkeypatch, capsys):
+    """Runs `gan-jax` with arguments, in this process; returns its output and its errors."""
+
+    from gan_jax.cli.main import main  # after the hook
+
+    def run(*arguments) -> tuple[str, str]:
+        monkeypatch.setattr(sys, "argv", ["gan-jax", *map(str, arguments)])
+        with contextlib.suppress(SystemExit):  # of bad input
+            main()
+        printed = capsys.readouterr()
+        return printed.out, printed.err
+
+    return run

@@ -1,12 +1,12 @@
 """Starting a run from a command line: `experiments/*.py`, `gan-jax train`."""
 
 import argparse
-import contextlib
 import dataclasses
 import math
+import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +15,10 @@ import tyro
 
 from gan_jax import compilation, paths
 from gan_jax.cli.flags import FLAGS, choose_kinds
+from gan_jax.cli.terminal import errors_in_one_line
 from gan_jax.config import Config, to_json
-from gan_jax.errors import DivergedError, FailedError, InputError
+from gan_jax.data import BadImageError
+from gan_jax.errors import InputError
 from gan_jax.runs import Run
 from gan_jax.tasks.base import ImageTask, shapes
 from gan_jax.training.plan import make_plan
@@ -38,6 +40,10 @@ class Launch:
     """Where TFDS datasets are prepared, by default $TFDS_DATA_DIR or ~/tensorflow_datasets."""
     skip_bad_images: bool = False
     """Leave out images that cannot be decoded, and count them."""
+    minutes: float | None = None
+    """Train for about so many minutes from now on, in place of --iterations."""
+    images: int | None = None
+    """Train until so many real images were seen, in place of --iterations."""
     profile: bool = False
     """Trace ten iterations into RUN/profile, for Perfetto or TensorBoard."""
     dry_run: bool = False
@@ -77,9 +83,31 @@ def launch(
         prog=prog,
         registry=FLAGS,
     )
+    launch = dataclasses.replace(launch, config=_of_length(launch))
     if launch.dry_run:
         _dry_run(launch)
         return
+    start(launch)
+
+
+def _of_length(launch: Launch) -> Config:
+    """
+    Raises:
+        InputError: a length that is none, or two of them.
+    """
+    if launch.minutes is not None and launch.images is not None:
+        raise InputError("give --minutes or --images, not both")
+    for flag, value in (("--minutes", launch.minutes), ("--images", launch.images)):
+        if value is not None and not value > 0:
+            raise InputError(f"{flag} is above 0, not {value:g}")
+    if launch.images is None:
+        return launch.config
+    of_iteration = launch.config.batch_size * launch.config.alternation.batches
+    return dataclasses.replace(launch.config, iterations=math.ceil(launch.images / of_iteration))
+
+
+def start(launch: Launch) -> None:
+    """Trains, and says what next. Exits with status 130 after an interruption."""
     _join_processes(launch)
     compilation.keep_compiled(paths.cache_root() / "compiled")
     directory = launch.fork or launch.out or Path("runs") / launch.config.name
@@ -91,16 +119,31 @@ def launch(
             init_from=launch.init_from,
             data_dir=launch.data_dir,
             skip_bad_images=launch.skip_bad_images,
+            minutes=launch.minutes,
             profile=launch.profile,
         )
+    except BadImageError as error:
+        if launch.skip_bad_images:
+            raise
+        raise InputError(f"{error}; --skip-bad-images leaves such files out") from error
     except KeyboardInterrupt:
         if any(directory.glob("checkpoints/[0-9]*")):
-            print(f"stopped; {directory} has a checkpoint: the same command goes on from there")
+            print(f"stopped, and saved; to go on: {_resume(directory, launch)}")
         else:
             print("stopped before the first checkpoint: the same command starts afresh")
         sys.exit(130)
     if jax.process_index() == 0:
         _say_what_next(result.directory, launch)
+
+
+def _resume(directory: Path, launch: Launch, *flags: str) -> str:
+    """The command that goes on with a run."""
+    command = [*_command("gan-jax").split(), "resume", str(directory), *flags]
+    if launch.data_dir is not None:
+        command += ["--data-dir", launch.data_dir]
+    if launch.skip_bad_images:
+        command.append("--skip-bad-images")
+    return shlex.join(command)
 
 
 def _preset(
@@ -143,8 +186,8 @@ def _say_what_next(directory: Path, launch: Launch) -> None:
         lines.append(
             f"  your own images   {tool} {does} {directory} IMAGE_OR_FOLDER{direction} --out DIR"
         )
-    longer = 2 * run.kept()[-1]
-    lines.append(f"  train longer      the same command with --iterations {longer}")
+    longer = _resume(directory, launch, "--iterations", str(2 * run.kept()[-1]))
+    lines.append(f"  train longer      {longer}")
     print("\n" + "\n".join(lines))
 
 
@@ -193,15 +236,3 @@ def _join_processes(launch: Launch) -> None:
             jax.distributed.initialize(launch.distributed, launch.processes, launch.process_id)
     except (ValueError, RuntimeError) as error:
         raise InputError(f"cannot join the other processes: {error}") from error
-
-
-@contextlib.contextmanager
-def errors_in_one_line() -> Iterator[None]:
-    try:
-        yield
-    except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    except (DivergedError, FailedError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)

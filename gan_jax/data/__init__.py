@@ -1,6 +1,6 @@
 """Real examples: where they come from, in which order, and how they reach the devices."""
 
-from gan_jax.data.config import Data, load, within
+from gan_jax.data.config import Data, check_variety, load, look, within
 from gan_jax.data.domains import Described, Domains
 from gan_jax.data.feed import Feed
 from gan_jax.data.held_out import hold_out, hold_out_each
@@ -8,6 +8,7 @@ from gan_jax.data.images import BadImageError
 from gan_jax.data.order import Order, longest
 from gan_jax.data.preparation import prepare
 from gan_jax.data.sources import Description, Examples, Source
+from gan_jax.data.sources.kinds import Looks
 from gan_jax.data.streams import Stream, check_pairs
 
 __all__ = [
@@ -18,14 +19,17 @@ __all__ = [
     "Domains",
     "Examples",
     "Feed",
+    "Looks",
     "Order",
     "Source",
     "Stream",
     "check_pairs",
+    "check_variety",
     "hold_out",
     "hold_out_each",
     "load",
     "longest",
+    "look",
     "prepare",
     "within",
 ]

@@ -1,18 +1,31 @@
 """The section of a configuration that says what the real examples are, and their loading."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+from PIL import ImageColor
 from typing_extensions import Doc
 
 from gan_jax.data import sources
 from gan_jax.data.images import FITS, Form
-from gan_jax.data.sources import Examples, Lazy, Request, Source
-from gan_jax.data.sources.base import only, read_all, without_bad_images
-from gan_jax.data.sources.kinds import MODEL
+from gan_jax.data.sources import Description, Examples, Lazy, Request, Source
+from gan_jax.data.sources.base import (
+    known_labels,
+    labels_of,
+    noted,
+    only,
+    read_all,
+    relabelled,
+    without_bad_images,
+)
+from gan_jax.data.sources.kinds import MODEL, Looks
 from gan_jax.errors import InputError
 from gan_jax.sections import Section, check_known, number
+
+_NAMED = 12
+"""Classes whose sizes are said."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +33,16 @@ class Data(Section):
     """What the real examples are."""
 
     source: Annotated[str, Doc(f"{', '.join(sources.USAGES[:-1])} or {sources.USAGES[-1]}.")] = (
-        "digits"
+        # Where data lie is no part of what they are: their fingerprint says whether they changed.
+        dataclasses.field(default="digits", metadata={"free": True})
     )
     split: str = "train"
     """Which split, of a source that has some."""
     resolution: int | None = number(None, least=1)
     """Side of the square images in pixels. None: as they are, if square and all equal."""
     fit: str = "crop"
-    """How images get there. crop: scale the shorter side, cut the centre. pad: black around."""
+    """How images get there. crop: scale the shorter side, cut the centre. pad: scale the longer
+    side down, if it is too long, and fill up around. stretch: scale both sides."""
     channels: int | None = None
     """1 to make every image grey, 3 to make it RGB. None: as they are, if they agree."""
     flip: bool = False
@@ -35,23 +50,67 @@ class Data(Section):
     held_out: int | None = None
     """Examples kept from training, to see whether the discriminator knows the others by heart.
     None: a tenth, at most 512."""
-    classes: tuple[int, ...] = ()
-    """Only examples of these classes. None given: all."""
+    classes: tuple[int | str, ...] = ()
+    """Only examples of these classes, by their names or numbers. None given: all."""
     limit: int | None = number(None, least=1)
     """Only so many of the examples, chosen at random (the same ones for every seed)."""
     budget_gib: float | None = number(None, least=0, metadata={"free": True})
     """Up to this, data live on the device, else they stream. None: ¼ of its memory, CPU: 2."""
+    background: str | None = None
+    """Color behind transparent pixels and around padded images, as white or #1e90ff. None: white
+    behind, black around."""
+    white: float | None = number(None, above=0)
+    """The value that is white in images of more than 8 bits, as 4095. None: 65535 in those of 16
+    bits, 1 in those of floats from 0 to 1; what is neither is refused."""
 
     def validate(self, where: str) -> None:
         super().validate(where)
         check_known(f"{where}.fit", self.fit, FITS)
         if self.channels not in (None, 1, 3):
             raise InputError(f"{where}.channels is 1 (grey) or 3 (RGB), not {self.channels}")
+        if self.background is not None:
+            color(self.background, f"{where}.background")
+
+    @property
+    def form(self) -> Form:
+        """What images are brought to."""
+        background = None if self.background is None else color(self.background, "data.background")
+        return Form(self.resolution, self.fit, self.channels, background, self.white)
 
     @property
     def is_drawn(self) -> bool:
         """Whether the examples are drawn by the run's seed."""
         return sources.find(self.source)[0].is_drawn
+
+
+def color(name: str, where: str) -> tuple[int, int, int]:
+    """From 0 to 255, of a color's name in CSS or its number.
+
+    Raises:
+        InputError: there is no such color.
+    """
+    try:
+        return ImageColor.getrgb(name)[:3]
+    except ValueError as error:
+        raise InputError(f"{where} is a color, as white or #1e90ff, not {name!r}") from error
+
+
+def look(source: str, *, data_dir: str | None = None) -> Looks:
+    """What is in a source, to choose by how to train on it.
+
+    Raises:
+        InputError: an unknown source, or one that is missing or empty.
+    """
+    kind, argument = sources.find(source)
+    request = Request(argument=argument, data_dir=data_dir)
+    if kind.look is not None:
+        return kind.look(request)
+    loaded = kind.load(request)
+    description, labels = loaded.description, known_labels(loaded)
+    shape = description.shape
+    counts = () if labels is None else tuple(int(n) for n in np.bincount(labels) if n)
+    sizes = ((shape[0], shape[1]),) if len(shape) == 3 else ()
+    return Looks(sizes, description.examples, shape[-1], counts)
 
 
 def within(budget_gib: float | None, budget_bytes: float) -> float:
@@ -83,7 +142,7 @@ def load(
     request = Request(
         argument=argument,
         split=data.split,
-        form=Form(data.resolution, data.fit, data.channels),
+        form=data.form,
         seed=seed,
         conditional=conditional,
         labels_for=labels_for,
@@ -97,27 +156,68 @@ def load(
         )
     if isinstance(source, Lazy):
         if skip_bad_images:
-            source = without_bad_images(source)
+            source = _with_occurring(without_bad_images(source))
         description = source.description
         nbytes = description.examples * np.prod(description.shape) * source.dtype.itemsize
         source = read_all(source) if nbytes <= budget_bytes else source
-    return _selected(source, data)
+    source = _selected(source, data)
+    note = _class_sizes(source) if conditional else None
+    return source if note is None else noted(source, note)
+
+
+def check_variety(source: Source, name: str) -> None:
+    """Checks that there is something to learn.
+
+    Raises:
+        InputError: there are fewer than two examples, or all are alike.
+    """
+    examples = source.description.examples
+    if examples < 2:
+        raise InputError(f"{name} gives {examples} examples to train on: it takes two at least")
+    if isinstance(source, Examples) and (source.real == source.real[0]).all():
+        raise InputError(f"all {examples:,} examples of {name} are alike")
+
+
+def _class_sizes(source: Source) -> str | None:
+    """As `2 classes: cat 12, dog 9`; None where classes have no names, or are not known yet."""
+    labels, description = known_labels(source), source.description
+    if labels is None or description.class_names is None:
+        return None
+    counts = np.bincount(labels, minlength=len(description.class_names))
+    named = [f"{name} {n:,}" for name, n in zip(description.class_names, counts, strict=True)]
+    if len(named) > _NAMED:
+        named = [*named[:_NAMED], f"and {len(named) - _NAMED} more"]
+    return f"{len(counts)} classes: {', '.join(named)}"
 
 
 def _selected(source: Source, data: Data) -> Source:
     """The examples of the classes wanted, and as many as wanted."""
     examples = source.description.examples
     if data.classes:
-        num_classes = source.description.num_classes
-        if num_classes is None or not all(0 <= c < num_classes for c in data.classes):
-            has = "no classes" if num_classes is None else f"classes 0 to {num_classes - 1}"
-            raise InputError(f"data.classes {data.classes}: {data.source} has {has}")
-        labels = source.label if isinstance(source, Examples) else None
-        if labels is None:
-            labels = np.array([source.read(i)[1] for i in range(examples)])
-        source = only(source, np.flatnonzero(np.isin(labels, data.classes)))
+        chosen = [_class(name, source.description, data) for name in data.classes]
+        source = only(source, np.flatnonzero(np.isin(labels_of(source), chosen)))
+        source = relabelled(source, sorted(set(chosen)))
         examples = source.description.examples
     if data.limit is not None and data.limit < examples:
         chosen = np.random.default_rng(0).permutation(examples)[: data.limit]
         source = only(source, np.sort(chosen))
     return source
+
+
+def _with_occurring(source: Lazy) -> Lazy:
+    """The source without classes of which there is no example left."""
+    if source.labels is None:
+        return source
+    classes = np.unique(source.labels).tolist()
+    return source if len(classes) == source.description.num_classes else relabelled(source, classes)
+
+
+def _class(name: int | str, description: Description, data: Data) -> int:
+    """
+    Raises:
+        InputError: there is no such class.
+    """
+    found = description.class_of(name)
+    if found is None:
+        raise InputError(f"data.classes {name}: {data.source} has {description.classes_in_words}")
+    return found

@@ -93,15 +93,12 @@ class Domains(Section):
         kind, argument = sources.find(self.source)
         options = {"resolution": side, "channels": self.channels, "limit": self.limit}
         if self.source_b is not None:
-            both = [(self.source, split), (self.source_b, split)]
-            if split != Data.split and not any(sources.find(s)[0].has_splits for s, _ in both):
-                sources.check_splits(self.source)
-            splits = [s if sources.find(name)[0].has_splits else Data.split for name, s in both]
-            names = [name for name, _ in both]
-        elif kind.has_splits:
-            names, splits = [self.source] * 2, [f"{split}A", f"{split}B"]
+            names, splits = [self.source, self.source_b], [split] * 2
+            if split != Data.split:
+                for name in names:
+                    sources.check_splits(name)
         elif kind.name == "folder":
-            paths = [Path(argument) / f"{split}{domain}" for domain in "AB"]
+            paths = [Path(argument).expanduser() / f"{split}{domain}" for domain in "AB"]
             for path in paths:
                 if not path.is_dir():
                     raise InputError(
@@ -110,6 +107,8 @@ class Domains(Section):
                         "data.source_b"
                     )
             names, splits = [f"folder:{path}" for path in paths], [Data.split] * 2
+        elif kind.name == "tfds":
+            names, splits = [self.source] * 2, [f"{split}A", f"{split}B"]
         else:
             raise InputError(f"{self.source} is one domain: name the other one by data.source_b")
         a, b = (Data(name, s, **options) for name, s in zip(names, splits, strict=True))

@@ -4,18 +4,23 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 from PIL import Image
 
-from gan_jax.errors import InputError
+from gan_jax.data import decoding
+from gan_jax.data.decoding import BadImageError
 
-SUFFIXES = {".png", ".jpg", ".jpeg"}
-FITS = ("crop", "pad")
-_GRAY_MODES = {"1", "L", "LA", "I", "I;16", "F"}
+FITS = ("crop", "pad", "stretch")
+WHITE = (255, 255, 255)
+BLACK = (0, 0, 0)
+VERSION = 2
+"""Of what `read` makes of files: what was decoded by another is not taken from the cache."""
 
+_TWELVE_BITS = 4095
+"""Of cameras and medical devices, in files of 16 bits: what has no larger value may be as dark as
+it seems, or not."""
 
-class BadImageError(InputError):
-    """A file cannot be decoded."""
+Color = tuple[int, int, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,35 +30,58 @@ class Form:
     resolution: int | None = None
     """Side of the square in pixels. None: as they are."""
     fit: str = "crop"
-    """crop: scale the shorter side, cut the center. pad: black around."""
+    """crop: scale the shorter side, cut the center. pad: scale the longer side down if it is too
+    long, and fill up around. stretch: scale both, each by its own."""
     channels: int | None = None
     """1 for grey, 3 for RGB. None: as they are."""
-
-
-def channels_of(path: Path) -> int:
-    """1 for a grey image, 3 for a coloured one, from the file's header alone.
-
-    Raises:
-        BadImageError: the header cannot be read.
-    """
-    try:
-        with Image.open(path) as image:
-            return 1 if image.mode in _GRAY_MODES else 3
-    except OSError as error:
-        raise BadImageError(f"cannot read the image {path}: {error}") from error
+    background: Color | None = None
+    """Seen through what is transparent, and around images. None: white, and black around."""
+    white: float | None = None
+    """The value that is white, of images of more than 8 bits. None: 65535 of 16 bits, 1 of floats
+    from 0 to 1."""
 
 
 def read(path: Path, form: Form) -> UInt8[np.ndarray, "h w c"]:
-    """The image in a file, in RGB unless `form` says otherwise.
+    """What a person sees in a file: upright, in sRGB's colors, on the background where it is
+    transparent. In RGB unless `form` says otherwise.
 
     Raises:
-        BadImageError: the file cannot be decoded.
+        BadImageError: the file cannot be decoded, or its range of values is not known.
     """
-    try:
-        with Image.open(path) as image:
-            return to_array(image.convert("L" if form.channels == 1 else "RGB"), form)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise BadImageError(f"cannot read the image {path}: {error}") from error
+    decoded = decoding.decode(path, as_srgb=True)
+    samples = decoded.samples
+    if samples.dtype != np.uint8:
+        samples = _to_8_bits(samples, decoded.white, form.white, path)
+    image = _to_image(samples)
+    if samples.shape[-1] in (2, 4):
+        image = image.convert("RGBA")
+        behind = Image.new("RGBA", image.size, (*(form.background or WHITE), 255))
+        image = Image.alpha_composite(behind, image)
+    return to_array(image.convert("L" if form.channels == 1 else "RGB"), form)
+
+
+def _to_8_bits(
+    samples: Shaped[np.ndarray, "h w c"], known: float | None, white: float | None, path: Path
+) -> UInt8[np.ndarray, "h w c"]:
+    """Colors from 0 to `white` become 0 to 255; opacity has its own range."""
+    color, opacity = samples, None
+    if samples.shape[-1] in (2, 4):
+        color, opacity = samples[..., :-1], samples[..., -1:]
+    low, high = float(color.min()), float(color.max())
+    if white is None:
+        if known is not None and high > _TWELVE_BITS:
+            white = known
+        elif known is None and samples.dtype.kind == "f" and low >= 0 and high <= 1:
+            white = 1
+        else:
+            raise BadImageError(
+                f"{path} has values from {low:g} to {high:g}, and does not say which is white: set "
+                "data.white, as to 4095 for 12 bits in files of 16"
+            )
+    scaled = np.round(np.clip(color / white, 0, 1) * 255)
+    if opacity is not None:
+        scaled = np.concatenate([scaled, np.round(opacity / (known or 1) * 255)], axis=-1)
+    return scaled.astype(np.uint8)
 
 
 def refit(array: UInt8[np.ndarray, "h w c"], form: Form) -> UInt8[np.ndarray, "h2 w2 c2"]:
@@ -61,24 +89,42 @@ def refit(array: UInt8[np.ndarray, "h w c"], form: Form) -> UInt8[np.ndarray, "h
     h, w, c = array.shape
     if form.channels in (None, c) and (form.resolution is None or form.resolution == h == w):
         return array
-    image = Image.fromarray(array[..., 0] if c == 1 else array)
+    image = _to_image(array)
     if form.channels is not None:
         image = image.convert("L" if form.channels == 1 else "RGB")
     return to_array(image, form)
 
 
+def _to_image(array: UInt8[np.ndarray, "h w c"]) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(array[..., 0] if array.shape[-1] == 1 else array))
+
+
 def to_array(image: Image.Image, form: Form) -> UInt8[np.ndarray, "h w c"]:
-    """A PIL image as an array, made square if a resolution is given; channels are as they are."""
-    resolution = form.resolution
-    if resolution is not None:
+    """A PIL image, grey or RGB, as an array: square if a resolution is given; channels are as they
+    are."""
+    side = form.resolution
+    if side is not None:
         width, height = image.size
+        if form.fit == "stretch":
+            scales = side / width, side / height
+        elif form.fit == "pad":
+            scales = (min(1, side / max(width, height)),) * 2
+        else:
+            scales = (side / min(width, height),) * 2
+        size = max(1, round(width * scales[0])), max(1, round(height * scales[1]))
         if form.fit == "crop":
-            scale = resolution / min(width, height)
-            size = max(resolution, round(width * scale)), max(resolution, round(height * scale))
-            if size != image.size:
-                image = image.resize(size, Image.Resampling.LANCZOS)
-        # Cuts the center out; beyond the image's edge this is black.
-        left, top = (image.width - resolution) // 2, (image.height - resolution) // 2
-        image = image.crop((left, top, left + resolution, top + resolution))
+            size = max(side, size[0]), max(side, size[1])
+        if size != image.size:
+            image = image.resize(size, Image.Resampling.LANCZOS)
+        if image.size != (side, side):
+            image = _centered(image, side, form.background or BLACK)
     array = np.asarray(image)
     return array[..., None] if array.ndim == 2 else array
+
+
+def _centered(image: Image.Image, side: int, background: Color) -> Image.Image:
+    """The middle of the image, on a square of the background where it does not reach."""
+    fill = Image.new("RGB", (1, 1), background).convert(image.mode).getpixel((0, 0))
+    square = Image.new(image.mode, (side, side), fill)
+    square.paste(image, (-((image.width - side) // 2), -((image.height - side) // 2)))
+    return square

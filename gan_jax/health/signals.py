@@ -123,7 +123,7 @@ def make_reference(
     both = both[:SAMPLE]
     parts = [both[i : i + EXAMPLES] for i in range(0, len(both), EXAMPLES)]
     real = np.concatenate([np.asarray(features(part)) for part in parts]).astype(np.float64)
-    k = min(BINS, len(real) // 10 + 1)
+    k = min(BINS, len(real) // 10 + 1, len(np.unique(real, axis=0)))
     bins, members = kmeans2(real, k, seed=0, minit="++")  # pyright: ignore[reportCallIssue]
     shares = np.bincount(members, minlength=k) / len(real)
     reaches = np.array([_reach(real[members == i] - bins[i]) for i in range(k)])

@@ -1,7 +1,6 @@
 """Image files of any kind: read as they are seen, and written as they were."""
 
 import io
-import struct
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,13 +12,11 @@ from jaxtyping import Float32, Shaped
 from PIL import Image
 
 from gan_jax import figures
-from gan_jax.data.images import BadImageError
+from gan_jax.data import decoding, png16
+from gan_jax.data.scanning import scan
 from gan_jax.degradations.grey import LUMA
 from gan_jax.errors import InputError
-from gan_jax.inference import png16
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
-"""Of files that are looked for in folders."""
 FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
@@ -29,17 +26,6 @@ FORMATS = {
     ".tiff": "TIFF",
 }
 """What is written, by the suffix of the file's name."""
-_GRAY_MODES = {"1", "L", "LA", "La"}
-_ORIENTATION = 0x0112
-_UNDECODABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    Image.DecompressionBombError,
-)
-"""What Pillow raises at files that are damaged, of no kind that it knows, or suspiciously large."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,18 +57,10 @@ def read(path: Path) -> ImageFile:
     Raises:
         BadImageError: the file cannot be decoded, or holds values that are not finite.
     """
-    try:
-        deep = png16.read(path)
-        with Image.open(path) as image:
-            samples = _samples(image) if deep is None else _keyed(deep, image)
-            # After the pixels are loaded: Pillow forgets what it has turned upright itself.
-            samples = _upright(samples, image.getexif().get(_ORIENTATION, 1))
-            gray = samples.shape[-1] <= 2 or image.mode in _GRAY_MODES
-            if image.mode in ("P", "PA"):  # as GIF keeps grey images
-                gray = bool((samples[..., :3] == samples[..., :1]).all())
-            profile = image.info.get("icc_profile") or None
-    except _UNDECODABLE as error:
-        raise BadImageError(f"cannot read the image {path}: {error}") from error
+    decoded = decoding.decode(path)
+    samples = decoded.samples
+    if decoded.white is None:
+        samples = _as_uint16(samples)
     bits = 8 if samples.dtype == np.uint8 else 16
     values = samples.astype(np.float32)
     largest = 2**bits - 1
@@ -93,46 +71,14 @@ def read(path: Path) -> ImageFile:
     color = np.broadcast_to(color, (*color.shape[:2], 3)).copy()
     if alpha is not None:
         color[alpha == 0] = 1
-    return ImageFile(color, alpha, bits, gray, profile)
+    return ImageFile(color, alpha, bits, decoded.gray, decoded.profile)
 
 
-def _samples(image: Image.Image) -> Shaped[np.ndarray, "h w c"]:
-    """Samples of 8 or 16 bits of what Pillow has read: grey or RGB, with or without alpha."""
-    if image.mode == "F" or image.mode.startswith("I"):
-        return _keyed(_as_uint16(np.asarray(image))[..., None], image)
-    return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
-
-
-def _as_uint16(values: Shaped[np.ndarray, "h w"]) -> Shaped[np.ndarray, "h w"]:
-    if not np.isfinite(values).all():
-        raise ValueError("it holds values that are not finite")
+def _as_uint16(values: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
+    """From the least, which becomes black, to the largest."""
     low, high = float(values.min()), float(values.max())
-    if values.dtype.kind == "f" or low < 0 or high > 65535:
-        values = np.round((values.astype(np.float64) - low) * (65535 / ((high - low) or 1)))
-    return values.astype(np.uint16)
-
-
-def _keyed(samples: Shaped[np.ndarray, "h w c"], image: Image.Image) -> Shaped[np.ndarray, "h w d"]:
-    """With an alpha channel, if one of the colors of a 16-bit image stands for transparency."""
-    key = image.info.get("transparency")
-    if key is None or samples.shape[-1] not in (1, 3):
-        return samples
-    opaque = (samples != np.asarray(key)).any(axis=-1, keepdims=True)
-    return np.concatenate([samples, opaque * np.uint16(65535)], axis=-1)
-
-
-def _upright(
-    samples: Shaped[np.ndarray, "h w c"], orientation: object
-) -> Shaped[np.ndarray, "..."]:
-    """Undoes one of the eight orientations of EXIF; what is none of them changes nothing."""
-    # 2 to 4 mirror and turn by half; 5 to 8 are these with rows and columns exchanged.
-    if orientation in (5, 6, 7, 8):
-        samples = samples.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        samples = samples[::-1]
-    if orientation in (2, 3, 6, 7):
-        samples = samples[:, ::-1]
-    return samples
+    scaled = (values.astype(np.float64) - low) * (65535 / ((high - low) or 1))
+    return np.round(scaled).astype(np.uint16)
 
 
 def resized_alpha(
@@ -213,10 +159,7 @@ def find(path: Path) -> list[tuple[Path, Path]]:
         if not path.exists():
             raise InputError(f"there is no file or folder {path}")
         return [(path, Path(path.name))]
-    files = sorted(f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
-    if not files:
-        raise InputError(f"no images in the folder {path}: their names end in {_either(SUFFIXES)}")
-    return [(file, file.relative_to(path)) for file in files]
+    return [(file, file.relative_to(path)) for file in scan(path).files]
 
 
 def destinations(path: Path, out: Path) -> list[tuple[Path, Path]]:

@@ -16,6 +16,7 @@ from gan_jax.runs import Run
 SEED = 0
 MOST_SHEETS = 60
 SAMPLES = 256  # of images; enough for a median distance
+SHOWN = 64  # of these
 POINTS = 2500
 PATHS, STEPS = 6, 10
 
@@ -69,12 +70,11 @@ def draw(run: Run, iteration: int, real: Float[np.ndarray, "m f"] | None = None)
     Raises:
         InputError: there is no such checkpoint, or it is of another architecture.
     """
-    is_images = run.generation("samples").is_images
+    task = run.generation("samples")
+    is_images = task.is_images
     examples = run.sample(SAMPLES if is_images else POINTS, SEED, iteration=iteration)
     if is_images:
-        columns = len(run.generation("samples").classes or range(8))
-        columns = columns if columns <= 16 else 8
-        array = figures.sheet(examples[: columns * (64 // columns)], columns)
+        array = task.sheet(examples[:SHOWN], task.labels(SHOWN))
     else:
         array = figures.scatter(examples, real)
     alt = f"Samples of the checkpoint at iteration {iteration:,}"

@@ -1,14 +1,22 @@
 """What a run says while it runs: JSON lines, TensorBoard, and a progress bar."""
 
+import contextlib
 import json
 import math
+import os
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
+
+_LONG = 2.0  # seconds
 
 
 class Lines:
@@ -17,7 +25,7 @@ class Lines:
 
     def __init__(self, path: Path, *, start: int):
         truncate(path, start)
-        self._file = path.open("a")
+        self._file = path.open("a", encoding="utf-8")
 
     def write(self, iteration: int, **values: Any) -> None:
         self._file.write(json.dumps({"iteration": iteration, **values}, ensure_ascii=False) + "\n")
@@ -25,6 +33,14 @@ class Lines:
 
     def close(self) -> None:
         self._file.close()
+
+
+class _Terminal(Console):
+    """A console whose reader may go away, while what it says something about goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Log:
@@ -36,20 +52,39 @@ class Log:
     def __init__(self, directory: Path, *, start: int, iterations: int):
         from tensorboardX import SummaryWriter  # slow where it finds PyTorch, which it imports
 
-        self._console = Console()
+        self._console = _Terminal()
         self._lines = Lines(directory / "metrics.jsonl", start=start)
         self._events = SummaryWriter(str(directory), purge_step=start + 1)
+        # What matters most stands on the left, since narrow terminals cut the rest off.
         self._progress = Progress(
-            TextColumn("iteration"),
-            MofNCompleteColumn(),
-            BarColumn(bar_width=20),
-            TextColumn("{task.description}"),
-            TimeRemainingColumn(),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f}", table_column=_whole()),
+            BarColumn(bar_width=10, table_column=_whole()),
+            TimeRemainingColumn(table_column=_whole()),
+            TextColumn("{task.description}", table_column=_cut()),
             console=self._console,
-            disable=not self._console.is_terminal,
+            expand=True,
+            disable=not self._console.is_terminal or self._console.is_dumb_terminal,
         )
-        self._task = self._progress.add_task("compiling …", total=iterations, completed=start)
+        self._task = self._progress.add_task("starting …", total=iterations, completed=start)
         self._progress.start()
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Something that takes time while nothing is trained: it is named while it lasts, and if
+        that was long, it is said how long."""
+        before, began = self._progress.tasks[0].description, time.monotonic()
+        self._progress.update(self._task, description=f"{name} …")
+        try:
+            yield
+        finally:
+            self._progress.update(self._task, description=before)
+        seconds = time.monotonic() - began
+        if seconds >= _LONG:
+            self.say(f"{name} took {seconds:.0f} s")
+
+    def reached(self, iteration: int) -> None:
+        """Moves the bar."""
+        self._progress.update(self._task, completed=iteration)
 
     def entry(self, iteration: int, values: dict[str, float]) -> None:
         """One line of numbers."""
@@ -58,7 +93,7 @@ class Log:
             self._events.add_scalar(name, value, iteration)
         text = _summary(values)
         self._progress.update(self._task, completed=iteration, description=text)
-        if not self._console.is_terminal:
+        if self._progress.disable:
             self._console.print(f"iteration {iteration:>7,}  {text}", soft_wrap=True)
 
     def scalar(self, name: str, iteration: int, value: float) -> None:
@@ -80,6 +115,14 @@ class Log:
         self._lines.close()
 
 
+def _whole() -> Column:
+    return Column(no_wrap=True)
+
+
+def _cut() -> Column:
+    return Column(no_wrap=True, overflow="ellipsis", ratio=1)
+
+
 def _summary(values: dict[str, float]) -> str:
     parts = []
     for name, label in (("d/loss", "D loss"), ("g/loss", "G loss")):
@@ -94,7 +137,7 @@ def _summary(values: dict[str, float]) -> str:
 def read(path: Path, *, until: int | None = None) -> list[dict[str, Any]]:
     """The whole lines of a file of JSON lines, up to an iteration; none if there is no file."""
     lines = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_text("utf-8").splitlines() if path.exists() else []:
         try:
             value = json.loads(line)
             if until is None or value["iteration"] <= until:
@@ -110,5 +153,5 @@ def truncate(path: Path, iteration: int) -> None:
         return
     kept = [json.dumps(line, ensure_ascii=False) + "\n" for line in read(path, until=iteration)]
     partial = path.with_suffix(".tmp")
-    partial.write_text("".join(kept))
+    partial.write_text("".join(kept), "utf-8")
     partial.rename(path)

@@ -89,9 +89,9 @@ class Run:
         if not exists(directory):
             raise InputError(f"{directory} holds no run: it has no config.json and data.json")
         try:
-            settings: Any = config.from_json(Config, (directory / "config.json").read_text())
+            settings: Any = config.from_json(Config, (directory / "config.json").read_text("utf-8"))
             data = config.from_json(
-                settings.description_type, (directory / "data.json").read_text()
+                settings.description_type, (directory / "data.json").read_text("utf-8")
             )
             return cls(directory, settings.build(data))
         except json.JSONDecodeError as error:
@@ -145,7 +145,7 @@ class Run:
 
     def _read_origin(self, name: str) -> Origin | None:
         path = self.directory / name
-        return config.from_json(Origin, path.read_text()) if path.is_file() else None
+        return config.from_json(Origin, path.read_text("utf-8")) if path.is_file() else None
 
     def checkpoints(self) -> Checkpoints:
         """Its checkpoints, to be added to, with the retention its configuration asks for."""
@@ -158,7 +158,7 @@ class Run:
     def best(self) -> Best | None:
         """Its best checkpoint so far, by the score that its configuration names."""
         path = self.directory / "best.json"
-        best = Best(**json.loads(path.read_text())) if path.is_file() else None
+        best = Best(**json.loads(path.read_text("utf-8"))) if path.is_file() else None
         # The checkpoint appears when it is whole.
         return best if best and (self.directory / "best" / str(best.iteration)).is_dir() else None
 
@@ -178,7 +178,7 @@ class Run:
     def rollbacks(self) -> list[Rollback]:
         """Where it went back, in order."""
         path = self.directory / "rollbacks.json"
-        records = json.loads(path.read_text()) if path.is_file() else []
+        records = json.loads(path.read_text("utf-8")) if path.is_file() else []
         return [Rollback(**record) for record in records]
 
     def roll_back(self, rollback: Rollback) -> None:
@@ -249,14 +249,15 @@ class Run:
         self,
         n: int,
         seed: int = 0,
-        label: int | None = None,
+        label: int | str | None = None,
         iteration: int | None = None,
         truncation: float | None = None,
     ) -> Float[np.ndarray, "n ..."]:
         """`n` samples from the generator's moving average: images in [−1, 1], or points.
 
-        A conditional model takes `label`, or all classes in turn. `truncation` draws a StyleGAN2's
-        styles towards their mean, all the way at 0; above 1, away from it.
+        A conditional model takes `label`, a class's name or number, or all classes in turn.
+        `truncation` draws a StyleGAN2's styles towards their mean, all the way at 0; above 1, away
+        from it.
 
         Raises:
             InputError: a class that does not exist, truncation below 0 or of another kind of
@@ -290,7 +291,7 @@ class Run:
         paths: int,
         steps: int,
         seed: int = 0,
-        label: int | None = None,
+        label: int | str | None = None,
         iteration: int | None = None,
     ) -> Float[np.ndarray, "paths steps ..."]:
         """Walks between random latents: `paths` of `steps` samples each.
@@ -312,5 +313,5 @@ def exists(directory: Path) -> bool:
 def write(path: Path, text: str) -> None:
     """Writes a file, whole or not at all."""
     partial = path.with_name(path.name + ".tmp")
-    partial.write_text(text)
+    partial.write_text(text, "utf-8")
     partial.rename(path)

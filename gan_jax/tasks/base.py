@@ -56,9 +56,9 @@ class Dataset(NamedTuple):
     """Of what it trains on: a `Description`."""
 
     @property
-    def skipped(self) -> int:
-        """Examples that could not be read, and were left out."""
-        return sum(stream.source.skipped for stream in self.streams)
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say about how the data were taken, each in a line."""
+        return tuple(dict.fromkeys(note for s in self.streams for note in s.source.notes))
 
 
 @runtime_checkable

@@ -22,6 +22,11 @@ from gan_jax.training.monitor import Monitor
 from gan_jax.training.scorekeeper import Scorekeeper
 from gan_jax.training.session import Session
 
+_SCORES, _APART = 5, 50
+"""Scores that a run has at least, and iterations between them, unless it is configured so."""
+_EARLY = 20.0
+"""Seconds after which there is something to look at."""
+
 
 class Hook:
     """Something that happens every so many iterations.
@@ -33,6 +38,8 @@ class Hook:
 
     every: int | None = None
     """Iterations from one time to the next, counted from 0. None: never."""
+    at_start: bool = False
+    """Whether the beginning of a run is a time too."""
     at_end: bool = False
     """Whether the last iteration of the run is a time too."""
     rests: bool = False
@@ -56,8 +63,9 @@ class Hook:
         """Called before the states may be overwritten. What it dispatches to the devices it does
         not wait for, and returns."""
 
-    def observe(self, tally: Tally) -> None:
-        """Called for every call of the program once it has run, with host arrays."""
+    def observe(self, iteration: int, tally: Tally) -> None:
+        """Called for every call of the program once it has run, up to this iteration, with host
+        arrays."""
 
     def finish(self, iteration: int, started: Any) -> None:
         """Called with what `start` returned, once training up to here is known to be finite."""
@@ -105,6 +113,8 @@ class CheckHook(Hook):
         config = session.task.config
         self._balance, self._decides = config.balance, config.on_failure != "warn"
         self.every = config.check_every
+        # A check at the end is one that a run which goes on later would not have had.
+        self.at_end = not (self._balance or self._decides)
         self.acts = session.main or self._balance or self._decides
         # What was measured decides about the next call.
         self.rests = self._balance
@@ -117,7 +127,7 @@ class CheckHook(Hook):
     def start(self, iteration: int, d: TrainState, g: TrainState) -> Any:
         return self._monitor.measure(iteration, d, g)
 
-    def observe(self, tally: Tally) -> None:
+    def observe(self, iteration: int, tally: Tally) -> None:
         self._averages.add(tally)
 
     def finish(self, iteration: int, started: Any) -> None:
@@ -155,8 +165,9 @@ class LogHook(Hook):
         self._images = config.batch_size * config.alternation.batches
         self._examples = session.task.data.examples
 
-    def observe(self, tally: Tally) -> None:
+    def observe(self, iteration: int, tally: Tally) -> None:
         self._averages.add(tally)
+        self._log.reached(iteration)
 
     def finish(self, iteration: int, started: Any) -> None:
         averages, now = self._averages, time.monotonic()
@@ -175,13 +186,21 @@ class LogHook(Hook):
 
 
 class PreviewHook(Hook):
-    """Draws what the generator makes, always of the same latents or inputs."""
+    """Draws what the generator makes, always of the same latents or inputs: at the start, soon
+    after, and then every so many iterations."""
 
-    at_end = True
+    at_start = at_end = True
 
     def __init__(self, session: Session, log: Log):
         self.every = session.task.config.sample_every
         self._session, self._log = session, log
+        self._soon = time.monotonic() + _EARLY
+
+    def is_due(self, iteration: int, end: int) -> bool:
+        if self._soon is not None and time.monotonic() > self._soon:
+            self._soon = None
+            return True
+        return super().is_due(iteration, end)
 
     def start(self, iteration: int, d: TrainState, g: TrainState) -> Any:
         return self._session.task.preview(g, self._session.dataset)
@@ -194,14 +213,18 @@ class PreviewHook(Hook):
 
 
 class ScoreHook(Hook):
-    """Scores the generator, and keeps it if it is the best so far."""
+    """Scores the generator, and keeps it if it is the best so far. Short runs are scored more often
+    than configured."""
 
+    at_end = True
     rests = True
 
     def __init__(
         self, session: Session, scorekeeper: Scorekeeper | None, closing: contextlib.ExitStack
     ):
-        self.every = session.task.config.evaluation.every or None
+        config = session.task.config
+        every = config.evaluation.every
+        self.every = min(every, max(config.iterations // _SCORES, _APART)) if every else None
         self._session, self._scorekeeper, self._closing = session, scorekeeper, closing
 
     def act(self, iteration: int, d: TrainState, g: TrainState) -> None:

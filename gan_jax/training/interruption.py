@@ -16,7 +16,10 @@ class Interruption:
     def __enter__(self) -> "Interruption":
         def ask(number, frame):
             self.asked = True
-            print("\nstopping after this interval; once more to stop at once", file=sys.stderr)
+            print(
+                "\nstopping once this is computed and saved; once more to stop at once",
+                file=sys.stderr,
+            )
             self.__exit__()
 
         for number in (signal.SIGINT, signal.SIGTERM):

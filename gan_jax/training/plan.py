@@ -32,6 +32,8 @@ class Plan:
     """Whose networks a run of its own begins with."""
     taken: str | None
     """What one that has not begun takes of these, in words."""
+    first: int = 0
+    """The iteration that it goes on from."""
 
 
 def make_plan(
@@ -87,7 +89,15 @@ def make_plan(
         trained = Run.open(initial.directory)
         theirs = shapes(trained.task)
         _, taken = transfer_both(like, theirs, initial.directory)
-    return Plan(directory, task, dataset, origin, initial, taken)
+    return Plan(directory, task, dataset, origin, initial, taken, _first(begun, origin))
+
+
+def _first(begun: Run | None, origin: Origin | None) -> int:
+    if begun is not None:
+        if kept := begun.kept():
+            return kept[-1]
+        origin = begun.origin()
+    return 0 if origin is None else origin.iteration
 
 
 def agree(error: InputError | None, plan: Plan | None) -> None:

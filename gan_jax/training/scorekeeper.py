@@ -35,7 +35,8 @@ class Scorekeeper:
 
     def __call__(self, iteration: int, g: TrainState) -> Best | None:
         """Writes down what `g` scores, and returns it if it is better than all before."""
-        scores = self._evaluate(g)
+        with self._log.phase("scoring"):
+            scores = self._evaluate(g)
         for conventions, values in by_conventions(scores):
             self._lines.write(iteration, conventions=conventions, scores=values)
             for name, value in values.items():

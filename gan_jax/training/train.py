@@ -1,7 +1,9 @@
 """`gan_jax.train`: a run from its plan to its end, through rollbacks."""
 
 import contextlib
+import dataclasses
 import functools
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,11 +38,14 @@ from gan_jax.training.plan import Plan, agree, make_plan
 from gan_jax.training.program import axis_indices, program_of, replicate
 from gan_jax.training.scorekeeper import Scorekeeper
 from gan_jax.training.session import Session
-from gan_jax.training.trainer import Trainer
+from gan_jax.training.trainer import Stride, Trainer
 from gan_jax.training.transfer import transfer_both
 
 _ROLLBACKS = 3
 _TRACED = 10  # iterations
+_MEASURED = 3.0  # seconds
+_TRAINING = 0.9
+"""Of the time of a run; in the rest it is scored, drawn and saved."""
 
 
 class Result(NamedTuple):
@@ -59,6 +64,7 @@ def train(
     init_from: str | Path | None = None,
     data_dir: str | None = None,
     skip_bad_images: bool = False,
+    minutes: float | None = None,
     profile: bool = False,
 ) -> Result:
     """Runs an experiment, or goes on with it where it stopped.
@@ -74,6 +80,8 @@ def train(
             array that has the same name and shape in both.
         data_dir: Where TFDS datasets are prepared.
         skip_bad_images: Leave out images that cannot be decoded.
+        minutes: Train for about so long from now on, in place of `config.iterations`: how many
+            iterations these are is measured first, on states that are thrown away.
         profile: Trace some iterations with JAX's profiler, into `profile/` in the run's directory.
 
     Returns:
@@ -86,7 +94,7 @@ def train(
             it was rolled back three times already.
         KeyboardInterrupt: after SIGINT or SIGTERM, once a checkpoint is saved.
     """
-    plan, error = None, None
+    plan, error, began = None, None, time.monotonic()
     try:
         plan = make_plan(
             config,
@@ -100,6 +108,8 @@ def train(
         error = own
     agree(error, plan)
     assert plan is not None  # or `agree` has raised
+    if minutes is not None:
+        plan, config = _timed(plan, minutes, began)
     with contextlib.ExitStack() as closing:
         run, error = None, None
         try:
@@ -118,6 +128,40 @@ def train(
                 if config.on_failure != "rollback" or session.rollbacks == _ROLLBACKS:
                     raise
                 _roll_back(session, failure)
+
+
+def _timed(plan: Plan, minutes: float, began: float) -> tuple[Plan, Config]:
+    """The plan whose iterations take about so many minutes since `began`, and its configuration."""
+    config, data = plan.task.config, plan.task.data
+    session = Session(Run(plan.directory, plan.task), plan.task, plan.dataset, 0)
+    each = _seconds_of_an_iteration(session)
+    left = max(0.0, 60 * minutes - (time.monotonic() - began))
+    iterations = plan.first + max(1, round(_TRAINING * left / each))
+    if jax.process_count() > 1:  # they do not measure alike
+        iterations = int(multihost_utils.broadcast_one_to_all(np.int32(iterations)))
+    images = (iterations - plan.first) * config.batch_size * config.alternation.batches
+    if jax.process_index() == 0:
+        print(
+            f"{minutes:g} minutes are about {iterations - plan.first:,} iterations: {images:,} "
+            f"images, or {images / data.examples:.3g} times all of them"
+        )
+    config = dataclasses.replace(config, iterations=iterations)
+    return dataclasses.replace(plan, task=config.build(data)), config
+
+
+def _seconds_of_an_iteration(session: Session) -> float:
+    """Measured with states that are thrown away, for a few seconds."""
+    driver, pace = _Driver(session), Pace()
+    d, g = replicate(jax.tree.map(np.asarray, initial_states(session.task)))
+    for count in (0, 1):  # the first compiles, and the second is slower than those that follow
+        d, g, *_ = jax.block_until_ready(driver.call(d, g, 0, count, pace, False))
+    while True:
+        began = time.monotonic()
+        d, g, *_ = jax.block_until_ready(driver.call(d, g, 0, count, pace, False))
+        seconds = time.monotonic() - began
+        if seconds >= _MEASURED or count == driver.capacity:
+            return seconds / count
+        count = min(2 * count, driver.capacity)
 
 
 def _open(plan: Plan) -> Run:
@@ -151,6 +195,7 @@ def _attempt(session: Session, plan: Plan, *, profile: bool) -> Result:
         if checkpoint.saved is None and (first or plan.initial is not None):
             checkpoint.act(first, d, g)  # from now on, it stands on its own
         check, *others = _hooks(session, log, first, closing)
+        decides = config.balance or config.on_failure != "warn"
         trainer = Trainer(
             call=driver.call,
             boundary=driver.boundary,
@@ -159,6 +204,8 @@ def _attempt(session: Session, plan: Plan, *, profile: bool) -> Result:
             pace=lambda: check.pace,
             end=config.iterations,
             interruption=interruption,
+            compiling=contextlib.nullcontext if log is None else lambda: log.phase("compiling"),
+            stride=None if decides or jax.process_count() > 1 else Stride(),
             profile=_profile(session, driver, first) if profile else None,
         )
         if first < config.iterations:
@@ -214,11 +261,13 @@ class _Driver:
         streams = session.dataset.streams
         orders = [stream.order(config.seed, config.batch_size) for stream in streams]
         self._epochs = longest(orders)
+        self.capacity = min(config.log_every, config.sample_every, config.checkpoint_every)
+        """The most iterations that a call can be of."""
         self._feed = Feed(
             streams,
             orders,
             batches=config.alternation.batches,
-            capacity=min(config.log_every, config.sample_every, config.checkpoint_every),
+            capacity=self.capacity,
             iterations=config.iterations,
             axis_indices=axis_indices(),
             members=jax.device_count(),
@@ -233,7 +282,7 @@ class _Driver:
         program = program_of(
             config.essence().build(self._task.data),
             jax.tree.structure(self._feed.resident),
-            self._feed.capacity,
+            self.capacity,
             self._alternation.during(self._epoch(start)),
             paced=config.balance,
         )
@@ -246,7 +295,7 @@ class _Driver:
     def boundary(self, iteration: int) -> int:
         """Up to where a call from here may go: it may not hold more than the feed's capacity, nor
         cross from one network's period to the other's."""
-        full = iteration + self._feed.capacity
+        full = iteration + self.capacity
         if self._alternation.d_epochs is None:
             return full
         return min(full, self._epochs.first_batch(self._epoch(iteration) + 1))
@@ -292,8 +341,8 @@ def _announce(session: Session, log: Log, first: int) -> None:
         f"{session.task.data_name}: {dataset.description}{others} on {jax.device_count()} "
         f"{jax.default_backend().upper()} device(s), in {session.run.directory}"
     )
-    if dataset.skipped:
-        log.say(f"skipped {dataset.skipped} images that cannot be read")
+    for note in dataset.notes:
+        log.say(note)
     if first >= iterations:
         log.say(f"it has been trained for {first:,} iterations already")
     elif first:

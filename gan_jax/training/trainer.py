@@ -4,6 +4,8 @@ It keeps one call of the training program in flight, and does what follows from 
 next one runs.
 """
 
+import contextlib
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -23,10 +25,36 @@ class _Flight(NamedTuple):
     """A call of the program whose results have not been looked at."""
 
     end: int
+    iterations: int
     tally: Tally
     stop: Any
     """Whether any process was asked to stop."""
     started: list[tuple[Hook, Any]]
+
+
+class Stride:
+    """How many iterations a call of the program takes, so that each lasts about two seconds: an
+    interruption is heeded after the one in flight. The first takes one."""
+
+    SECONDS = 2.0
+
+    def __init__(self) -> None:
+        self.most = 1
+        self._since: float | None = None
+
+    def begin(self) -> None:
+        """Called when the devices begin with a call, and not with anything else."""
+        self._since = time.monotonic()
+
+    def landed(self, count: int) -> None:
+        """Called when a call of so many iterations is done, and the devices have begun the next
+        one."""
+        now = time.monotonic()
+        if self._since is not None and count:
+            each = max(now - self._since, 1e-6) / count
+            # Not all at once, since the first calls may be slow or quick by chance.
+            self.most = max(1, min(int(self.SECONDS / each), 8 * self.most))
+        self._since = now
 
 
 class Trainer:
@@ -39,6 +67,9 @@ class Trainer:
         checkpoint: The last of them.
         pace: How often each network is updated from here on.
         end: How many iterations there are in all.
+        compiling: Lasts while the program is compiled.
+        stride: Keeps calls short. None: each goes up to its boundary, however fast it runs. So it
+            has to be where processes call alike, or what calls measured decides about training.
         profile: What to trace, if anything.
     """
 
@@ -52,11 +83,14 @@ class Trainer:
         pace: Callable[[], Pace],
         end: int,
         interruption: Interruption,
+        compiling: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
+        stride: Stride | None = None,
         profile: Profile | None = None,
     ):
         self._call, self._boundary, self._pace, self._end = call, boundary, pace, end
+        self._compiling = compiling
         self._hooks, self._checkpoint = (*hooks, checkpoint), checkpoint
-        self._interruption, self._profile = interruption, profile
+        self._interruption, self._stride, self._profile = interruption, stride, profile
 
     def train(self, d: TrainState, g: TrainState, first: int) -> tuple[TrainState, TrainState, int]:
         """From iteration `first` to the end, or until asked to stop: the states, which are saved,
@@ -69,7 +103,12 @@ class Trainer:
         """
         iteration, flight, stopped = first, None, False
         if iteration < self._end:
-            d, g, *_ = self._call(d, g, iteration, 0, self._pace(), False)  # compiles
+            for hook in self._hooks if iteration == 0 else ():
+                if hook.at_start:
+                    hook.finish(0, hook.start(0, d, g))
+            with self._compiling():
+                d, g, *_ = self._call(d, g, iteration, 0, self._pace(), False)
+        self._begin()
         while iteration < self._end and not (stopped or self._asked_alone()):
             try:
                 end, (d, g, tally, stop) = self._advance(d, g, iteration)
@@ -79,16 +118,19 @@ class Trainer:
                         self._land(flight)
                     self._checkpoint.act(iteration, d, g)
                 raise
-            iteration = end
+            count, iteration = end - iteration, end
             if flight is not None:
                 stopped = self._land(flight)
             due = [hook for hook in self._hooks if hook.is_due(iteration, self._end)]
-            flight = _Flight(iteration, tally, stop, [(h, h.start(iteration, d, g)) for h in due])
+            flight = _Flight(
+                iteration, count, tally, stop, [(h, h.start(iteration, d, g)) for h in due]
+            )
             if any(hook.rests for hook in due):
                 stopped |= self._land(flight)
                 flight = None
                 for hook in due:
                     hook.act(iteration, d, g)
+                self._begin()
         if flight is not None:
             self._land(flight)
         self._checkpoint.act(iteration, d, g)
@@ -101,13 +143,20 @@ class Trainer:
         times = [hook.next(iteration) for hook in (*self._hooks, *self._profiles())]
         edges = [time for time in times if time is not None]
         end = min(*edges, self._boundary(iteration), self._end)
+        traced = self._profile is not None and iteration == self._profile.begin
+        if self._stride is not None and not traced:
+            end = min(end, iteration + self._stride.most)
         count, stop = end - iteration, self._interruption.asked
-        if self._profile is None or iteration != self._profile.begin:
+        if self._profile is None or not traced:
             return end, self._call(d, g, iteration, count, self._pace(), stop)
         with self._profile.tracing():
             return end, jax.block_until_ready(
                 self._call(d, g, iteration, count, self._pace(), stop)
             )
+
+    def _begin(self) -> None:
+        if self._stride is not None:
+            self._stride.begin()
 
     def _profiles(self) -> tuple[Profile, ...]:
         return () if self._profile is None else (self._profile,)
@@ -128,6 +177,8 @@ class Trainer:
             DivergedError: one of its losses or gradients was not finite.
         """
         tally = jax.tree.map(np.asarray, flight.tally)
+        if self._stride is not None:
+            self._stride.landed(flight.iterations)
         for network, iteration in tally.diverged.items():
             if iteration >= 0:
                 raise DivergedError(
@@ -135,7 +186,7 @@ class Trainer:
                     f"{iteration}; {self._checkpoint.last()}"
                 )
         for hook in self._hooks:
-            hook.observe(tally)
+            hook.observe(flight.end, tally)
         for hook, started in flight.started:
             hook.finish(flight.end, started)
         return bool(np.asarray(flight.stop))

@@ -1,33 +1,16 @@
 """`gan-jax evaluate`, `features` and `report`, as they are typed."""
 
-import contextlib
 import dataclasses
-import sys
 
 import pytest
 
 import gan_jax
-from gan_jax.cli.main import main
 from gan_jax.config import Evaluation
 from gan_jax.data import Data
 from gan_jax.evaluation.extractors import classifier
 from gan_jax.networks import dcgan
 from gan_jax.runs import Run
 from gan_jax.tasks.generation import Config, Objective
-
-
-@pytest.fixture
-def gan_jax_command(monkeypatch, capsys):
-    """Runs `gan-jax` with arguments, in this process; returns its output and its errors."""
-
-    def run(*arguments) -> tuple[str, str]:
-        monkeypatch.setattr(sys, "argv", ["gan-jax", *map(str, arguments)])
-        with contextlib.suppress(SystemExit):  # of bad input
-            main()
-        printed = capsys.readouterr()
-        return printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +52,10 @@ def test_evaluate_says_what_metrics_there_are(digits, gan_jax_command):
 def test_only_some_data_have_splits(digits, gan_jax_command):
     for split in ("tset", "train"):
         _, error = gan_jax_command("evaluate", digits, "--split", split)
-        assert error == "error: only stacked_mnist and tfds:NAME have splits: digits has none\n"
+        assert error == (
+            "error: only stacked_mnist, folder:PATH, pairs:PATH and tfds:NAME have splits: digits "
+            "has none\n"
+        )
 
 
 def test_a_classifier_can_be_trained_ahead_and_is_then_used(digits, gan_jax_command, monkeypatch):

@@ -10,9 +10,9 @@ from helpers import arbitrary_states
 from PIL import Image
 
 from gan_jax.cli.main import main
-from gan_jax.data import Data, Described, Description, Domains
+from gan_jax.data import Data, Described, Description, Domains, png16
 from gan_jax.degradations.small import BicubicSection
-from gan_jax.inference import files, png16
+from gan_jax.inference import files
 from gan_jax.networks import cyclegan, dcgan, patchgan, rrdb, unet
 from gan_jax.runs import Run
 from gan_jax.runs.checkpoints import Checkpoints
@@ -282,7 +282,7 @@ def test_runs_refuse_what_they_have_not_learned(runs, assert_refused, tmp_path, 
     ("images", "flags", "says"),
     [
         ("none.png", [], ["there is no file or folder none.png"]),
-        ("empty", [], ["no images in the folder empty", ".png"]),
+        ("empty", [], ["there are no images in empty", ".png"]),
         ("junk.png", [], ["cannot read the image junk.png"]),
         ("junk", [], ["cannot read the image junk/a.png"]),
         ("in.png", ["--out", "in.png"], ["in.png would be overwritten"]),

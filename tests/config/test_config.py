@@ -40,7 +40,7 @@ CHANGED = Config(
     seed=7,
     iterations=5,
     batch_size=16,
-    data=Data("folder:some where", "test", 32, "pad", 3, True, 99, (1, 2), 500, 0.5),
+    data=Data("folder:some where", "test", 32, "pad", 3, True, 99, (1, 2), 500, 0.5, "red", 4e3),
     objective=Objective(
         "hinge", 16, True, 0.1, {"r1": 1.5, "r2": 2.5, "lecam": 0.3}, 16, 0.6, 2.0, 2, 3
     ),
@@ -73,6 +73,7 @@ PERIODS = Config(alternation=Alternation(d_epochs=2, g_epochs=3))
 # When a run is resumed these may differ: how long, how often, where.
 FREE = {
     "name",
+    "data.source",
     "iterations",
     "log_every",
     "sample_every",
@@ -241,7 +242,7 @@ def test_good_configs_are_valid(config):
     ("name", "value", "says"),
     [
         ("objective.loss", "hing", ["'hing'", *LOSSES]),
-        ("data.fit", "stretch", ["'stretch'", "crop", "pad"]),
+        ("data.fit", "squeeze", ["'squeeze'", "crop", "pad"]),
         ("generator.kind", "gan", ["'gan'", "dcgan", "mlp"]),
         ("discriminator.kind", "gan", ["'gan'", "dcgan", "mlp"]),
         ("generator.norm", "layer", ["'layer'", "batch", "spectral", "none"]),

@@ -17,7 +17,7 @@ from gan_jax.networks import mlp
 from gan_jax.runs import Rollback, Run
 from gan_jax.steps import Pace
 from gan_jax.tasks.generation import Config, Objective
-from gan_jax.training import monitor
+from gan_jax.training import hooks, monitor
 
 CONFIG = Config(
     name="points",
@@ -185,6 +185,34 @@ def test_evaluations_resume_and_scores_of_other_conventions_do_not_compete(tmp_p
     lines = (tmp_path / "evaluations.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines] == [2, 4, 6, 8, 10, 12]
     assert (Run.open(tmp_path).best().value, Run.open(tmp_path).best().iteration) == (6.0, 10)
+
+
+@pytest.mark.parametrize("on_failure", ["warn", "stop"])
+def test_the_last_iteration_is_scored_checked_and_drawn(tmp_path, scores, monkeypatch, on_failure):
+    """But for checks that decide: a run that goes on later would not have had this one."""
+    monkeypatch.setattr(hooks, "_EARLY", 0.0)
+    scores(3.0, 2.0, 1.0)
+    config = changed(iterations=5, evaluation=Evaluation(every=2), on_failure=on_failure)
+    gan_jax.train(config, out=tmp_path)
+    run = Run.open(tmp_path)
+    lines = (tmp_path / "evaluations.jsonl").read_text().splitlines()
+    assert [json.loads(line)["iteration"] for line in lines] == [2, 4, 5]
+    assert run.best().iteration == run.latest() == 5
+    checked = [check["iteration"] for check in run.health()]
+    assert checked == ([2, 4, 5] if on_failure == "warn" else [2, 4])
+    first, soon, last = sorted(int(path.stem) for path in (tmp_path / "samples").iterdir())
+    assert (first, last) == (0, 5)
+    assert 0 < soon < 5
+
+
+def test_short_runs_are_scored_several_times(tmp_path, scores):
+    scores(*range(5, 0, -1))
+    config = changed(
+        iterations=250, evaluation=Evaluation(every=1000), check_every=1000, log_every=100
+    )
+    gan_jax.train(config, out=tmp_path)
+    lines = (tmp_path / "evaluations.jsonl").read_text().splitlines()
+    assert [json.loads(line)["iteration"] for line in lines] == [50, 100, 150, 200, 250]
 
 
 @pytest.mark.parametrize(

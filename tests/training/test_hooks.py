@@ -1,5 +1,6 @@
 """The trainer as a clock: when hooks act, in which order, and on what."""
 
+import contextlib
 import types
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from gan_jax.errors import DivergedError, InputError
 from gan_jax.steps import Pace, Tally
+from gan_jax.training import trainer
 from gan_jax.training.hooks import Averages, Hook, Profile
 from gan_jax.training.trainer import Trainer
 
@@ -38,7 +40,20 @@ class Recorder(Hook):
         return "nothing is saved"
 
 
-def run(hooks, events, *, end=6, capacity=100, first=0, fails=None, stops_at=None):
+class Awaited:
+    """−1, once it was waited for as long as so many iterations take."""
+
+    def __init__(self, wait, count):
+        self.wait, self.count = wait, count
+
+    def __array__(self, dtype=None, copy=None):
+        self.wait(self.count)
+        return np.array(-1)
+
+
+def run(
+    hooks, events, *, end=6, capacity=100, first=0, fails=None, stops_at=None, wait=None, **options
+):
     """Trains by a program that only counts; gives the iterations at which its calls ended."""
     ends = []
     interruption = types.SimpleNamespace(asked=False)
@@ -51,7 +66,8 @@ def run(hooks, events, *, end=6, capacity=100, first=0, fails=None, stops_at=Non
         ends.append(start + count)
         events.append(f"call {start}-{start + count}")
         interruption.asked = stops_at is not None and start + count >= stops_at
-        return d + count, g, tally(start if fails == "numbers" else -1), stop
+        diverged = start if fails == "numbers" else -1
+        return d + count, g, tally(diverged if wait is None else Awaited(wait, count)), stop
 
     def tally(diverged):
         return Tally({"d": {"loss": np.float32(1)}}, {"d": np.int32(1)}, {"d": diverged})
@@ -65,6 +81,7 @@ def run(hooks, events, *, end=6, capacity=100, first=0, fails=None, stops_at=Non
         pace=Pace,
         end=end,
         interruption=interruption,
+        **options,
     )
     d, _, reached = trainer.train(first, 0, first)
     assert d == reached
@@ -127,3 +144,38 @@ def test_averages_are_over_the_updates():
     for loss, updated in ((6.0, 2), (3.0, 1)):
         averages.add(Tally({"d": {"loss": loss}, "g": {"loss": 0.0}}, {"d": updated, "g": 0}, {}))
     assert averages.values() == {"d/loss": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "end"), [(0.001, 20_000), (0.3, 500), (1.5, 100), (10.0, 20)], ids=str
+)
+def test_calls_last_about_two_seconds_however_long_an_iteration_takes(monkeypatch, seconds, end):
+    clock = types.SimpleNamespace(now=100.0)
+    monkeypatch.setattr(trainer.time, "monotonic", lambda: clock.now)
+
+    def wait(count):
+        clock.now += seconds * count
+
+    hooks = [Recorder("log", [], None), Recorder("save", [], None)]
+    ends = run(hooks, [], end=end, capacity=10_000, stride=trainer.Stride(), wait=wait)
+    sizes = np.diff([0, *ends])
+    assert (ends[-1], sizes[0]) == (end, 1)
+    assert sizes.max() * seconds <= max(trainer.Stride.SECONDS, seconds)
+    assert np.median(sizes) >= min(0.5 * trainer.Stride.SECONDS / seconds, 1)
+
+
+def test_what_is_drawn_at_the_start_is_drawn_before_anything_is_compiled():
+    events = []
+
+    @contextlib.contextmanager
+    def compiling():
+        events.append("compiling")
+        yield
+
+    preview = Recorder("preview", events, 4)
+    preview.at_start = True
+    run([preview, Recorder("save", events, None)], events, end=1, compiling=compiling)
+    assert events[:4] == ["start preview 0", "finish preview 0", "compiling", "call 0-1"]
+    events.clear()
+    run([preview, Recorder("save", events, None)], events, first=2, end=3, compiling=compiling)
+    assert events[:2] == ["compiling", "call 2-3"]

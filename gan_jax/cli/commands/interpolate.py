@@ -12,9 +12,9 @@ def interpolate(
     paths: int = 8,
     steps: int = 10,
     seed: int = 0,
-    label: int | None = None,
+    label: str | None = None,
     checkpoint: Checkpoint = "latest",
-    out: Path = Path("interpolation.png"),
+    out: Path | None = None,
 ) -> None:
     """Walk between random samples of a trained run, one walk a row.
 
@@ -23,15 +23,17 @@ def interpolate(
         paths: How many walks.
         steps: Samples on each, both ends included.
         seed: Which ones.
-        label: Class of all of them, for a conditional model. By default all, one by one.
+        label: Class of all of them, by its name or number, for a conditional model. By default
+            all, one by one.
         checkpoint: Its iteration, or latest, or best.
-        out: The PNG file to write.
+        out: The PNG file to write. Default: interpolation.png in the run's directory.
     """
     if paths < 1 or steps < 2:
         raise InputError("an interpolation takes at least 1 path of 2 steps")
     opened = open_run(run, "interpolate")
     walks = opened.interpolate(paths, steps, seed, label, iteration_of(opened, checkpoint))
     flat = walks.reshape(paths * steps, *walks.shape[2:])
+    out = out or run / "interpolation.png"
     with writing(out):
         array = figures.sheet(flat, steps) if flat.ndim == 4 else figures.scatter(flat)
         figures.save(array, out)

@@ -1,6 +1,5 @@
 """`gan-jax sample`."""
 
-import math
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -15,7 +14,7 @@ def sample(
     run: RunArgument,
     n: int = 64,
     seed: int = 0,
-    label: int | None = None,
+    label: str | None = None,
     checkpoint: Checkpoint = "latest",
     truncation: float | None = None,
     out: Path | None = None,
@@ -27,12 +26,14 @@ def sample(
         run: Directory of the run.
         n: How many.
         seed: Which ones: the same seed gives the same samples.
-        label: Class of all of them, for a conditional model. By default all, one by one.
+        label: Class of all of them, by its name or number, for a conditional model. By default
+            all, one by one.
         checkpoint: Its iteration, or latest, or best.
         truncation: Of a StyleGAN2's styles: from 1, none, to 0, all alike; between them, less
             variety of higher quality.
         out: Where to write: a PNG file with all of them side by side, an .npz file with the arrays
-            `images` (or `points`) and `labels`, or a folder of one PNG each. Default: samples.png.
+            `images` (or `points`) and `labels`, or an empty folder for one PNG each. Default:
+            samples.png.
         format: png, npz or folder, if the name does not tell.
     """
     suffixes = {".png": "png", ".npz": "npz", "": "folder"}
@@ -46,23 +47,26 @@ def sample(
     samples = opened.sample(n, seed, label, iteration_of(opened, checkpoint), truncation)
     task = opened.generation("samples")
     labels = task.labels(n, label)
+    names = [] if labels is None else [task.data.name_of(int(k)) for k in labels]
     with writing(out):
         if kind == "npz":
             name = "images" if samples.ndim == 4 else "points"
             arrays = {name: figures.to_uint8(samples) if samples.ndim == 4 else samples}
+            if labels is not None:
+                arrays["labels"] = np.array(names if task.data.class_names else labels)
             with out.open("wb") as file:
-                _save(file, arrays if labels is None else arrays | {"labels": np.asarray(labels)})
+                _save(file, arrays)
         elif samples.ndim != 4:
             if kind == "folder":
                 raise InputError("a folder is for images; points can be written as npz or png")
             figures.save(figures.scatter(samples), out)
         elif kind == "png":
-            square = math.isqrt(n - 1) + 1
-            classes = len(task.classes or ()) if label is None else 0
-            figures.save(figures.sheet(samples, classes if 0 < classes <= 16 else square), out)
+            figures.save(task.sheet(samples, labels), out)
         else:
+            if out.is_dir() and any(out.iterdir()):
+                raise InputError(f"{out} is not empty: samples go into a folder of their own")
             for i, image in enumerate(figures.to_uint8(samples)):
-                inside = out if labels is None else out / str(labels[i])
+                inside = out if labels is None else out / names[i]
                 figures.save(image, inside / f"{i:06}.png")
     print(f"{n} samples: {out}")
 

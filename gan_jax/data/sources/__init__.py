@@ -43,8 +43,8 @@ def check_splits(source: str) -> None:
         InputError: this source has none.
     """
     if not find(source)[0].has_splits:
-        have = " and ".join(kind.usage for kind in KINDS.values() if kind.has_splits)
-        raise InputError(f"only {have} have splits: {source} has none")
+        *have, last = (kind.usage for kind in KINDS.values() if kind.has_splits)
+        raise InputError(f"only {', '.join(have)} and {last} have splits: {source} has none")
 
 
 __all__ = [

@@ -6,15 +6,16 @@ small enough is read whole, once, into `Examples`.
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
 
 from gan_jax.data import cache, images
 
+S = TypeVar("S", bound="Source")
 Example = tuple[np.ndarray, int | None]
 """What was read, uint8 [h, w, c] or float32 [features], and its class."""
 
@@ -30,6 +31,29 @@ class Description:
     examples: int
     fingerprint: str
     """Changes when the examples do."""
+    class_names: tuple[str, ...] | None = dataclasses.field(default=None, compare=False)
+    """What the classes are called in the data. None: by their numbers."""
+
+    def name_of(self, label: int) -> str:
+        """What a class is called."""
+        return str(label) if self.class_names is None else self.class_names[label]
+
+    def class_of(self, name: int | str) -> int | None:
+        """The class that is called so, or else has this number; None if there is none."""
+        number = int(name) if str(name).isdecimal() else None
+        if self.class_names is not None and str(name) in self.class_names:
+            return self.class_names.index(str(name))
+        return number if number is not None and number < (self.num_classes or 0) else None
+
+    @property
+    def classes_in_words(self) -> str:
+        """Which classes there are."""
+        if not self.num_classes:
+            return "no classes"
+        if self.class_names is None:
+            return f"the classes 0 to {self.num_classes - 1}"
+        names = self.class_names
+        return f"the classes {', '.join(names if len(names) <= 20 else (*names[:20], '…'))}"
 
     def __str__(self) -> str:
         """As `1,618 examples of 8×8×1, 10 classes`."""
@@ -52,8 +76,8 @@ class Source(Protocol):
         ...
 
     @property
-    def skipped(self) -> int:
-        """How many examples could not be decoded and were left out."""
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say about how the data were taken, each in a line."""
         ...
 
     @property
@@ -70,7 +94,7 @@ class Examples:
     description: Description
     real: np.ndarray
     label: np.ndarray | None
-    skipped: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def dtype(self) -> np.dtype:
@@ -89,25 +113,69 @@ class Lazy:
     version: str
     """Changes when what `read` gives may have changed: the key of the cache."""
     dtype: np.dtype = np.dtype(np.uint8)
-    skipped: int = 0
+    labels: np.ndarray | None = None
+    """The classes of all examples, where they are known without decoding these."""
+    notes: tuple[str, ...] = ()
 
 
-def only(source: Source, indices: Int[np.ndarray, " n"]) -> Source:
+def only(source: S, indices: Int[np.ndarray, " n"]) -> S:
     """The examples at these indices, in this order."""
     before = source.description
     fingerprint = digest(before.fingerprint, indices)
     description = dataclasses.replace(before, examples=len(indices), fingerprint=fingerprint)
+    labels = known_labels(source)
+    labels = None if labels is None else labels[indices]
     if isinstance(source, Examples):
-        label = None if source.label is None else source.label[indices]
-        return dataclasses.replace(
-            source, description=description, real=source.real[indices], label=label
-        )
-    if not isinstance(source, Lazy):
-        raise TypeError(f"a source is Examples or Lazy, not {type(source).__name__}")
+        return _replace(source, description=description, real=source.real[indices], label=labels)
     read = source.read
-    return dataclasses.replace(
-        source, description=description, read=lambda index: read(int(indices[index]))
+
+    def read_chosen(index: int) -> Example:
+        return read(int(indices[index]))
+
+    return _replace(source, description=description, read=read_chosen, labels=labels)
+
+
+def _replace(source: S, **changes: Any) -> S:
+    if not isinstance(source, Examples | Lazy):
+        raise TypeError(f"a source is Examples or Lazy, not {type(source).__name__}")
+    return cast(Any, dataclasses.replace(source, **changes))
+
+
+def noted(source: S, note: str) -> S:
+    """The source, with something more to say about it, first."""
+    return _replace(source, notes=(note, *source.notes))
+
+
+def known_labels(source: Source) -> Int[np.ndarray, " n"] | None:
+    """The classes of all examples, where they are known without decoding these."""
+    return source.label if isinstance(source, Examples) else getattr(source, "labels", None)
+
+
+def labels_of(source: Source) -> Int[np.ndarray, " n"]:
+    """The classes of all examples of a source that has some."""
+    known = known_labels(source)
+    if known is not None:
+        return known
+    return np.array([source.read(i)[1] for i in range(source.description.examples)], np.int32)
+
+
+def relabelled(source: S, classes: Sequence[int]) -> S:
+    """The source whose classes are these of its own alone, counted from 0. It has no others."""
+    place = {old: new for new, old in enumerate(classes)}
+    names = source.description.class_names
+    called = tuple(str(c) if names is None else names[c] for c in classes)
+    description = dataclasses.replace(
+        source.description, num_classes=len(classes), class_names=called
     )
+    labels = np.array([place[int(c)] for c in labels_of(source)], np.int32)
+    if isinstance(source, Examples):
+        return _replace(source, description=description, label=labels)
+    read = source.read
+
+    def read_relabelled(index: int) -> Example:
+        return read(index)[0], int(labels[index])
+
+    return _replace(source, description=description, read=read_relabelled, labels=labels)
 
 
 def read_all(source: Lazy) -> Examples:
@@ -128,7 +196,7 @@ def read_all(source: Lazy) -> Examples:
             for _ in pool.map(decode, range(description.examples)):
                 pass
         cache.store(source.version, **cached)
-    return Examples(description, cached["real"], cached.get("label"), source.skipped)
+    return Examples(description, cached["real"], cached.get("label"), source.notes)
 
 
 def gather(
@@ -167,21 +235,12 @@ def without_bad_images(source: Lazy) -> Lazy:
         cached = {"indices": np.flatnonzero(good)}
         cache.store(version, **cached)
     indices = cached["indices"]
-    skipped = source.description.examples - len(indices)
-    if not skipped:
+    bad = source.description.examples - len(indices)
+    if not bad:
         return source
-    description = dataclasses.replace(
-        source.description,
-        examples=len(indices),
-        fingerprint=digest(source.description.fingerprint, indices),
-    )
-    return dataclasses.replace(
-        source,
-        description=description,
-        read=lambda index: source.read(int(indices[index])),
-        version=f"{version}-only",
-        skipped=skipped,
-    )
+    note = f"left out: {bad:,} that cannot be read"
+    rest = noted(only(source, indices), note)
+    return dataclasses.replace(rest, version=f"{source.version}-only")
 
 
 def digest(*parts: Any) -> str:

@@ -1,7 +1,8 @@
 """How a kind of source is declared, and what its examples are made of."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Integer, Num
@@ -54,6 +55,8 @@ class Kind:
     load: Callable[[Request], Source]
     argument: str | None = None
     """What has to follow its name after a colon: PATH."""
+    look: Callable[[Request], "Looks"] | None = None
+    """What it holds, without decoding much. None: what `load` says of it."""
     has_splits: bool = False
     is_drawn: bool = False
     """Whether its examples are drawn by the run's seed."""
@@ -69,12 +72,36 @@ class Kind:
         return self.name if self.argument is None else f"{self.name}:{self.argument}"
 
 
+@dataclasses.dataclass(frozen=True)
+class Looks:
+    """What a source holds, before anything is chosen about it."""
+
+    sizes: tuple[tuple[int, int], ...]
+    """Height and width of images; of all, or of some from all over. Empty for points."""
+    examples: int
+    channels: int
+    """3 if any is colored."""
+    class_sizes: tuple[int, ...] = ()
+    """How many examples each class has; empty if there are none, or it is not known."""
+
+    @property
+    def side(self) -> int:
+        """The median of the shorter sides, in pixels."""
+        return int(np.median([min(size) for size in self.sizes]))
+
+    @property
+    def is_square(self) -> bool:
+        """Whether all images are."""
+        return all(h == w for h, w in self.sizes)
+
+
 def in_memory(
     request: Request,
     real: Num[np.ndarray, "n ..."],
     label: Integer[np.ndarray, " n"] | None,
     num_classes: int | None,
     fingerprint: str | None = None,
+    class_names: tuple[str, ...] | None = None,
 ) -> Examples:
     """A source from arrays, whose images are brought to the form asked for.
 
@@ -91,17 +118,20 @@ def in_memory(
     label = None if label is None else label.astype(np.int32)
     if fingerprint is None:
         fingerprint = digest(real, *([] if label is None else [label]))
-    return Examples(Description(real.shape[1:], num_classes, len(real), fingerprint), real, label)
+    description = Description(real.shape[1:], num_classes, len(real), fingerprint, class_names)
+    return Examples(description, real, label)
 
 
 def lazy(
     request: Request,
     read: Callable[[int], Example],
     examples: int,
-    num_classes: int | None,
     *,
     fingerprint: str,
     version: str,
+    classes: Sequence[str] | None = None,
+    labels: np.ndarray | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Lazy:
     """A source whose images are read when asked for, and must all have the shape of the first one
     that can be read.
@@ -132,6 +162,15 @@ def lazy(
         return image, label
 
     form = request.form
-    options = (form.resolution, form.fit, form.channels)
-    description = Description(shape, num_classes, examples, digest(fingerprint, options))
-    return Lazy(description, read_checked, digest(version, options))
+    options: tuple[Any, ...] = (form.resolution, form.fit, form.channels)
+    if form.background is not None or form.white is not None:
+        options = (*options, form.background, form.white)
+    description = Description(
+        shape,
+        None if classes is None else len(classes),
+        examples,
+        digest(fingerprint, options),
+        None if classes is None else tuple(classes),
+    )
+    version = digest(version, options)
+    return Lazy(description, read_checked, version, labels=labels, notes=notes)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from gan_jax.data import images
+from gan_jax.data.scanning import Scan, of_split, scan
 from gan_jax.data.sources.base import Example, Lazy
 from gan_jax.data.sources.kinds import Kind, Request, lazy
 from gan_jax.errors import InputError
@@ -18,24 +19,18 @@ def load(request: Request) -> Lazy:
     names: those of the inputs are in the one whose name comes first, as of `input` and `target`, or
     `a` and `b`. The images are RGB, unless one channel is asked for.
     """
-    path = Path(request.argument)
-    if not path.is_dir():
-        raise InputError(f"there is no folder {path}")
+    found, notes = of_split(scan(Path(request.argument).expanduser()), request.split)
+    path, tops = found.folder, sorted(set(found.tops))
     form = dataclasses.replace(request.form, channels=request.form.channels or 3)
-    folders = sorted(p for p in path.iterdir() if p.is_dir() and _files(p))
-    loose = [f for f in path.iterdir() if f.suffix.lower() in images.SUFFIXES]
-    if len(folders) == 2 and not loose:
-        files = _matched(*folders)
+    if len(tops) == 2 and "" not in tops:
+        files = _matched(*(found.within(top) for top in tops))
 
         def read(index: int) -> Example:
             first, second = (images.read(file, form) for file in files[index])
             return _together(first, second, files[index][0]), None
 
     else:
-        single = _files(path)
-        if not single:
-            raise InputError(f"there are no PNG or JPEG images in {path}")
-        files = [(file,) for file in single]
+        files = [(file,) for file in found.files]
         whole = dataclasses.replace(form, resolution=None)
 
         def read(index: int) -> Example:
@@ -54,24 +49,27 @@ def load(request: Request) -> Lazy:
     names = [str(f.relative_to(path)) for pair in files for f in pair]
     sized = [(name, s.st_size) for name, s in zip(names, stats, strict=True)]
     version = f"pairs {path.resolve()}{sized}{[s.st_mtime_ns for s in stats]}"
-    return lazy(request, read, len(files), None, fingerprint=f"pairs {sized}", version=version)
+    return lazy(
+        request,
+        read,
+        len(files),
+        fingerprint=f"pairs {sized}",
+        version=f"{version}{images.VERSION}",
+        notes=(*notes, *found.notes),
+    )
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.rglob("*") if f.suffix.lower() in images.SUFFIXES)
-
-
-def _matched(inputs: Path, targets: Path) -> list[tuple[Path, ...]]:
+def _matched(inputs: Scan, targets: Scan) -> list[tuple[Path, ...]]:
     """Files of equal names, whatever their suffixes.
 
     Raises:
         InputError: one has no partner, or two have one.
     """
     both: list[dict[str, Path]] = []
-    for folder in (inputs, targets):
+    for found in (inputs, targets):
         named: dict[str, Path] = {}
-        for file in _files(folder):
-            other = named.setdefault(str(file.relative_to(folder).with_suffix("")), file)
+        for file in found.files:
+            other = named.setdefault(str(file.relative_to(found.folder).with_suffix("")), file)
             if other != file:
                 raise InputError(f"{other} and {file} have one name: which is of the pair?")
         both.append(named)
@@ -79,8 +77,8 @@ def _matched(inputs: Path, targets: Path) -> list[tuple[Path, ...]]:
     if alone:
         holds = inputs if alone[0] in both[0] else targets
         raise InputError(
-            f"{inputs} and {targets} hold pairs by name, {len(both[0])} and {len(both[1])} images, "
-            f"and {alone[0]} is in {holds} alone"
+            f"{inputs.folder} and {targets.folder} hold pairs by name, {len(both[0])} and "
+            f"{len(both[1])} images, and {alone[0]} is in {holds.folder} alone"
         )
     return [(file, both[1][name]) for name, file in sorted(both[0].items())]
 
@@ -99,4 +97,5 @@ PAIRS = Kind(
     "inputs and targets, side by side in each file or in two folders, for restoration",
     load,
     argument="PATH",
+    has_splits=True,
 )

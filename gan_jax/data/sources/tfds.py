@@ -3,14 +3,60 @@
 import logging
 from typing import Any
 
+import numpy as np
+
 from gan_jax.data import images
 from gan_jax.data.sources.base import Example, Lazy
-from gan_jax.data.sources.kinds import Kind, Request, lazy
+from gan_jax.data.sources.kinds import Kind, Looks, Request, lazy
 from gan_jax.errors import InputError
+
+_LOOKED_AT = 100
 
 
 def load(request: Request) -> Lazy:
     """A split of the dataset, by its features `image` and, if it is a class, `label`."""
+    builder, records = _opened(request)
+    classes = _classes(builder)
+
+    def read(index: int) -> Example:
+        record = records[index]
+        image = images.refit(record["image"], request.form)
+        return image, None if classes is None else int(record["label"])
+
+    fingerprint = f"{builder.info.full_name}/{request.split}/{len(records)}"
+    return lazy(
+        request,
+        read,
+        len(records),
+        fingerprint=fingerprint,
+        version=f"{builder.data_path}/{fingerprint}",
+        classes=classes,
+    )
+
+
+def look(request: Request) -> Looks:
+    """From some of the examples, and from what is said of the dataset."""
+    builder, records = _opened(request)
+    some = np.linspace(0, len(records) - 1, min(_LOOKED_AT, len(records))).round().astype(int)
+    shapes = [records[int(i)]["image"].shape for i in some]
+    classes = _classes(builder) or ()
+    each = len(records) // max(1, len(classes))
+    return Looks(
+        tuple((h, w) for h, w, _ in shapes),
+        len(records),
+        max(c for _, _, c in shapes),
+        (each,) * len(classes),
+    )
+
+
+def _classes(builder: Any) -> tuple[str, ...] | None:
+    features = builder.info.features
+    names = getattr(features["label"], "names", None) if "label" in features else None
+    return None if names is None else tuple(names)
+
+
+def _opened(request: Request) -> tuple[Any, Any]:
+    """The dataset, and the records of its split."""
     import tensorflow_datasets as tfds
 
     # It recommends OpenCV, whose absence costs a little time once, at every start.
@@ -39,17 +85,7 @@ def load(request: Request) -> Lazy:
     features = builder.info.features
     if "image" not in features:
         raise InputError(f"TFDS dataset {name!r} has no 'image': only {', '.join(features)}")
-    label = features["label"] if "label" in features else None  # noqa: SIM401 - it has no get
-    num_classes = getattr(label, "num_classes", None)
-
-    def read(index: int) -> Example:
-        record = records[index]
-        image = images.refit(record["image"], request.form)
-        return image, None if num_classes is None else int(record["label"])
-
-    fingerprint = f"{builder.info.full_name}/{request.split}/{len(records)}"
-    version = f"{builder.data_path}/{fingerprint}"
-    return lazy(request, read, len(records), num_classes, fingerprint=fingerprint, version=version)
+    return builder, records
 
 
 def _says_nothing_of_opencv(record: logging.LogRecord) -> bool:
@@ -61,5 +97,6 @@ TFDS = Kind(
     "a split of a dataset that tensorflow-datasets has prepared",
     load,
     argument="NAME",
+    look=look,
     has_splits=True,
 )

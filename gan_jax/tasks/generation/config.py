@@ -10,7 +10,7 @@ from typing_extensions import Doc
 from gan_jax import config as base
 from gan_jax import losses, networks
 from gan_jax.augment.sections import AugmentationSection, NoAugmentation
-from gan_jax.data import Data, Description, Stream, hold_out_each, load, within
+from gan_jax.data import Data, Description, Stream, check_variety, hold_out_each, load, within
 from gan_jax.errors import InputError
 from gan_jax.networks.base import DiscriminatorSection, GeneratorSection
 from gan_jax.regularizers import PENALTIES
@@ -180,6 +180,7 @@ class Config(base.Config, kind="generation"):
         )
         stream = Stream(source, "real", "label" if self.objective.conditional else None)
         (training,), held_out = hold_out_each((stream,), self.data.held_out)
+        check_variety(training.source, self.data.source)
         return Dataset((training,), held_out, training.source.description)
 
     def build(self, data: Description) -> Any:

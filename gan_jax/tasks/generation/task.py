@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,6 +36,9 @@ from gan_jax.tasks.base import (
 )
 from gan_jax.tasks.generation.config import Config
 from gan_jax.tasks.generation.objective import make_objective
+
+_FEW = 16
+"""Classes that have rows of their own on a sheet."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +76,10 @@ class Generation:
         """The classes that it is trained on; None if it is unconditional."""
         if not self.config.objective.conditional:
             return None
-        some = tuple(sorted(set(self.config.data.classes)))
-        return some or tuple(range(self.data.num_classes or 0))
+        if self.data.class_names is None and self.config.data.classes:
+            # A run of before classes were counted anew where only some are chosen.
+            return tuple(sorted({int(c) for c in self.config.data.classes}))
+        return tuple(range(self.data.num_classes or 0))
 
     @property
     def is_images(self) -> bool:
@@ -154,9 +160,9 @@ class Generation:
 
     # What it looks like.
 
-    def labels(self, n: int, label: int | None = None) -> Int[Array, " n"] | None:
-        """Classes for `n` samples: `label`, or all that it is trained on in turn; None if
-        unconditional.
+    def labels(self, n: int, label: int | str | None = None) -> Int[Array, " n"] | None:
+        """Classes for `n` samples: `label`, a name or a number, or all that it is trained on in
+        turn; None if unconditional.
 
         Raises:
             InputError: a class that does not exist, or any class for an unconditional model.
@@ -167,11 +173,10 @@ class Generation:
             return None
         if label is None:
             return jnp.resize(jnp.array(self.classes), (n,))
-        if not 0 <= label < (self.data.num_classes or 0):
-            raise InputError(
-                f"label {label} is none of the classes 0 to {(self.data.num_classes or 0) - 1}"
-            )
-        return jnp.full(n, label)
+        number = self.data.class_of(label)
+        if number not in self.classes:
+            raise InputError(f"label {label} is none of {self.data.classes_in_words}")
+        return jnp.full(n, number)
 
     def check_truncation(self, truncation: float | None) -> None:
         """
@@ -213,19 +218,25 @@ class Generation:
             )
         )
 
+    def sheet(
+        self, images: Float[np.ndarray, "n h w c"], labels: Int[Array, " n"] | None
+    ) -> UInt8[np.ndarray, "height width c"]:
+        """Images side by side; by class, if these are few."""
+        if labels is not None and len(self.classes or ()) <= _FEW:
+            return figures.sheet_by_class(images, labels)
+        return figures.sheet(images, math.isqrt(len(images) - 1) + 1)
+
     @property
-    def sheet(self) -> tuple[int, int]:
-        """How many samples a preview shows, and in how many columns: one class a row if there are
-        classes."""
+    def _previewed(self) -> int:
+        """How many samples a preview shows: of images, about 64, as many of each class."""
         if not self.is_images:
-            return 2500, 1
-        if self.classes is not None and len(self.classes) <= 16:
-            return 10 * len(self.classes), 10
-        return 64, 8
+            return 2500
+        classes = len(self.classes or ())
+        return 10 * classes * max(1, 6 // classes) if 0 < classes <= _FEW else 64
 
     def preview(self, g: TrainState, dataset: Dataset) -> Float[Array, "n ..."]:
         """Samples of the same latents every time, by class."""
-        n, _ = self.sheet
+        n = self._previewed
         label = self.labels(n)
         return sampling.sample(
             g,
@@ -239,7 +250,8 @@ class Generation:
     def draw(self, preview: Any, dataset: Dataset) -> UInt8[np.ndarray, "height width c"]:
         """A sheet of images, or points over real ones."""
         if self.is_images:
-            return figures.sheet(preview, self.sheet[1])
+            labels = self.labels(len(preview))
+            return self.sheet(preview, None if labels is None else jnp.sort(labels))
         real, _ = gather(dataset.streams[0].source, np.arange(min(2500, self.data.examples)))
         return figures.scatter(preview, real)
 

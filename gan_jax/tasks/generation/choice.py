@@ -1,0 +1,157 @@
+"""A configuration for data that nobody has trained on yet, and the reasons for it.
+
+What is chosen is a function of a few facts alone. `docs/guides/recipes.md` says the same in words.
+"""
+
+from typing import NamedTuple
+
+from gan_jax.augment.diffaugment import DiffAugmentSection
+from gan_jax.augment.sections import AugmentationSection, NoAugmentation
+from gan_jax.config import Average, Evaluation, Optimizer
+from gan_jax.data import Data, Looks
+from gan_jax.errors import InputError
+from gan_jax.networks import dcgan
+from gan_jax.tasks.generation.config import Config, Objective
+
+LARGEST, LARGEST_ON_CPU = 128, 64
+ENLARGED = 0.85
+"""How much smaller than a resolution images may be to be brought to it."""
+WIDTH = {8: 64, 16: 48, 32: 32, 64: 24}
+GAMMA = {8: 0.1, 16: 0.1, 32: 0.1, 64: 1.0, 128: 10.0}
+BATCH = 32
+WIDTH_ON_ACCELERATORS = 64
+BATCH_ON_ACCELERATORS = 64
+HALF_LIFE = 5000
+"""Of the moving average, in images."""
+FEW = 5000
+"""Examples, of which the discriminator sees so few that it knows them by heart."""
+TOO_FEW = 100
+OF_A_CLASS = 20
+"""Examples that a class needs, to be learned as one."""
+MOST_CLASSES = 100
+
+
+class Reason(NamedTuple):
+    """One of the choices."""
+
+    what: str
+    why: str
+    flags: str
+    """By which it is changed."""
+
+
+class Choice(NamedTuple):
+    """What was chosen."""
+
+    config: Config
+    reasons: tuple[Reason, ...]
+    warnings: tuple[str, ...]
+
+
+def choose(source: str, looks: Looks, *, accelerator: bool) -> Choice:
+    """The recipe for images that look like this. Its length is not among the choices.
+
+    Raises:
+        InputError: they are no images.
+    """
+    if not looks.sizes:
+        raise InputError(f"{source} holds points: experiments/gaussians.py trains on these")
+    resolution, size = _size(looks, accelerator)
+    conditional, classes = _classes(looks)
+    augmentation, flip, augmented = _augmentation(looks)
+    gamma = GAMMA[resolution]
+    width = WIDTH_ON_ACCELERATORS if accelerator else WIDTH[resolution]
+    batch = BATCH_ON_ACCELERATORS if accelerator else BATCH
+    adam = Optimizer(learning_rate=2e-4, options={"b1": 0.5, "b2": 0.99})
+    config = Config(
+        name=_name(source),
+        batch_size=batch,
+        data=Data(
+            source=source,
+            resolution=resolution,
+            channels=looks.channels,
+            flip=flip,
+        ),
+        objective=Objective(latent_dim=128, conditional=conditional, penalties={"r1": gamma}),
+        generator=dcgan.GeneratorSection(width=width),
+        discriminator=dcgan.DiscriminatorSection(width=width),
+        augmentation=augmentation,
+        g_optimizer=adam,
+        d_optimizer=adam,
+        average=Average(half_life=HALF_LIFE),
+        evaluation=Evaluation(extractor="classifier" if conditional else "pixels", samples=1000),
+        log_every=50,
+    )
+    networks = Reason(
+        f"DCGAN's networks of width {width}, batches of {batch}",
+        "they learn the most in a short time" + ("" if accelerator else " on a CPU"),
+        "--generator.width, --discriminator.width, --batch-size",
+    )
+    penalty = Reason(
+        f"R1 with γ = {gamma:g}",
+        f"at {resolution} pixels it keeps the discriminator from running away",
+        "--objective.penalties r1=γ",
+    )
+    return Choice(config, (size, classes, networks, penalty, augmented), _warnings(looks))
+
+
+def _size(looks: Looks, accelerator: bool) -> tuple[int, Reason]:
+    most = LARGEST if accelerator else LARGEST_ON_CPU
+    fitting = [side for side in dcgan.RESOLUTIONS if side * ENLARGED <= looks.side and side <= most]
+    resolution = max(fitting, default=min(dcgan.RESOLUTIONS))
+    shown = "" if looks.is_square else ", the center of each"
+    why = f"the images are {looks.side} pixels on the shorter side"
+    if resolution == most < looks.side:
+        why += ", and more takes long" + ("" if accelerator else " on a CPU")
+    flags = "--data.resolution, --data.fit"
+    return resolution, Reason(f"{resolution}×{resolution} pixels{shown}", why, flags)
+
+
+def _classes(looks: Looks) -> tuple[bool, Reason]:
+    sizes = looks.class_sizes
+    flags = "--objective.conditional, --objective.no-conditional"
+    if len(sizes) < 2:
+        return False, Reason("no classes", "there are none", flags)
+    if min(sizes) < OF_A_CLASS:
+        why = f"one has {min(sizes)} images only, and it takes {OF_A_CLASS} to learn one"
+        return False, Reason("classes are not told apart", why, flags)
+    if len(sizes) > MOST_CLASSES:
+        return False, Reason("classes are not told apart", f"{len(sizes)} are many", flags)
+    return True, Reason(f"{len(sizes)} classes, each sampled by its name", "by folder", flags)
+
+
+def _augmentation(looks: Looks) -> tuple[AugmentationSection, bool, Reason]:
+    colored = looks.channels == 3
+    flags = "--augmentation.kind, --data.flip"
+    mirrored = ", half of them mirrored" if colored else ""
+    if looks.examples >= FEW:
+        what = "no augmentation" + mirrored
+        return NoAugmentation(), colored, Reason(what, f"{looks.examples:,} images do", flags)
+    categories = ("color", "translation", "cutout") if colored else ("translation", "cutout")
+    return (
+        DiffAugmentSection(categories=categories),
+        colored,
+        Reason(
+            f"DiffAugment ({', '.join(categories)}){mirrored}",
+            f"the discriminator would know {looks.examples:,} images by heart",
+            flags,
+        ),
+    )
+
+
+def _warnings(looks: Looks) -> tuple[str, ...]:
+    warnings = []
+    if looks.examples < TOO_FEW:
+        warnings.append(
+            f"{looks.examples} images are few: samples will look like these, and little else; "
+            f"from {TOO_FEW} on there is something to learn, and it takes thousands to do it well"
+        )
+    return tuple(warnings)
+
+
+def _name(source: str) -> str:
+    """Of the run: that of the folder or dataset."""
+    kind, _, argument = source.partition(":")
+    last = argument.rstrip("/").rpartition("/")[2]
+    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in last).strip(".-")
+    return name or kind

@@ -1,0 +1,177 @@
+"""From a folder to samples, and on from there: `gan-jax train folder:PATH` and `gan-jax resume`."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_jax.runs import Run
+
+NARROW = ["--generator.width", "2", "--discriminator.width", "2", "--batch-size", "4"]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Two classes of 22 images of several sizes."""
+    path = tmp_path_factory.mktemp("data") / "pics"
+    random = np.random.default_rng(0)
+    for name in ("summer", "winter"):
+        (path / name).mkdir(parents=True)
+        for i in range(22):
+            array = random.integers(0, 256, (8 + i % 3, 10, 3), dtype=np.uint8)
+            Image.fromarray(array).save(path / name / f"{i}.png")
+    (path / "notes.txt").write_text("for me")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(pictures, tmp_path_factory):
+    """What was said while a run was trained on them, and where it is."""
+    return tmp_path_factory.mktemp("run") / "run"
+
+
+@pytest.fixture
+def run(trained, pictures, gan_jax_command, tmp_path):
+    """A copy of a run that was trained on them for 4 iterations, and what was said."""
+    if not trained.exists():
+        flags = [*NARROW, "--iterations", 4, "--evaluation.every", 0, "--out", trained]
+        out, error = gan_jax_command("train", f"folder:{pictures}", *flags)
+        assert error == ""
+        (trained / "said.txt").write_text(out)
+    return shutil.copytree(trained, tmp_path / "copy"), (trained / "said.txt").read_text()
+
+
+def test_it_looks_chooses_says_why_and_trains(run):
+    directory, said = run
+    assert "44 images in folder:" in said
+    assert "8×8 pixels, the center of each: the images are 9 pixels" in said
+    assert "2 classes, each sampled by its name: by folder (--objective.conditional" in said
+    assert "warning: 44 images are few" in said
+    assert "2 classes: summer 22, winter 22" in said
+    assert "left out: 1 .txt" in said
+    opened = Run.open(directory)
+    assert opened.config.data.resolution == opened.data.shape[0] == 8
+    assert opened.config.objective.conditional
+    assert opened.data.class_names == ("summer", "winter")
+    assert sorted(p.name for p in (directory / "samples").iterdir()) == [
+        "0000000.png",
+        "0000004.png",
+    ]
+
+
+def test_the_command_that_goes_on_is_said_and_does(run, trained, gan_jax_command):
+    directory, said = run
+    command = next(line for line in said.splitlines() if "train longer" in line)
+    words = command.split("resume ")[1].split()
+    assert words == [str(trained), "--iterations", "8"]
+    out, error = gan_jax_command("resume", directory, *words[1:])
+    assert error == ""
+    assert "going on from the checkpoint at iteration 4" in out
+    assert Run.open(directory).latest() == 8
+    assert Run.open(directory).config.iterations == 8
+
+
+def test_minutes_are_measured(run, gan_jax_command):
+    directory, _ = run
+    out, error = gan_jax_command("resume", directory, "--minutes", 0.1)
+    assert error == ""
+    run = Run.open(directory)
+    assert run.latest() == run.config.iterations > 4
+    more = run.latest() - 4
+    assert f"0.1 minutes are about {more:,} iterations: {4 * more:,} images, or " in out
+
+
+def test_images_are_iterations(pictures, gan_jax_command):
+    out, _ = gan_jax_command("train", f"folder:{pictures}", *NARROW, "--images", 41, "--dry-run")
+    assert '"iterations": 11' in out
+    for flags, says in (
+        (["--images", 1, "--minutes", 1], "--minutes or --images, not both"),
+        (["--minutes", 0], "--minutes is above 0, not 0"),
+    ):
+        _, error = gan_jax_command("train", f"folder:{pictures}", *flags)
+        assert says in error
+
+
+def test_data_may_be_moved(run, pictures, gan_jax_command):
+    directory, _ = run
+    shutil.copytree(pictures, "elsewhere")
+    _, error = gan_jax_command(
+        "resume", directory, "--iterations", 5, "--source", "folder:elsewhere"
+    )
+    assert error == ""
+    assert Run.open(directory).latest() == 5
+    Path("elsewhere/summer/0.png").unlink()
+    _, error = gan_jax_command("resume", directory, "--iterations", 6)
+    assert "the data have changed" in error
+
+
+def test_classes_are_sampled_by_name(run, gan_jax_command):
+    directory, _ = run
+    gan_jax_command("sample", directory, "--n", 3, "--label", "winter", "--out", "some")
+    assert [p.parent.name for p in Path("some").rglob("*.png")] == ["winter"] * 3
+    _, error = gan_jax_command("sample", directory, "--label", "spring")
+    assert error == "error: label spring is none of the classes summer, winter\n"
+    _, error = gan_jax_command("sample", directory, "--n", 2, "--out", "some")
+    assert error == "error: some is not empty: samples go into a folder of their own\n"
+    gan_jax_command("sample", directory, "--n", 4, "--out", "all.npz")
+    with np.load("all.npz") as arrays:
+        assert arrays["labels"].tolist() == ["summer", "winter"] * 2
+    gan_jax_command("interpolate", directory, "--paths", 2, "--steps", 3)
+    assert (directory / "interpolation.png").is_file()
+
+
+def test_a_sheet_has_rows_of_classes(run, gan_jax_command):
+    directory, _ = run
+    gan_jax_command("sample", directory, "--n", 64, "--out", "sheet.png")
+    with Image.open("sheet.png") as sheet:
+        assert sheet.width == sheet.height  # 8 columns, and 4 rows of either
+
+
+def test_what_is_nothing_to_train_from(gan_jax_command):
+    _, error = gan_jax_command("train", "folder:nowhere")
+    assert error == "error: there is no folder nowhere\n"
+    _, error = gan_jax_command("train", "nowhere")
+    assert "nowhere is neither a configuration nor a run" in error
+    _, error = gan_jax_command("resume", "nowhere")
+    assert "nowhere holds no run" in error
+
+
+def test_a_folder_is_looked_through(pictures, gan_jax_command):
+    shutil.copytree(pictures, "pics")
+    Path("pics/summer/broken.png").write_bytes(b"junk")
+    shutil.copy("pics/winter/0.png", "pics/winter/copy.png")
+    Image.new("LA", (30, 5)).save("pics/winter/clear.webp")
+    out, error = gan_jax_command("data", "check", "pics", "--out", "sheets/seen.png")
+    assert error == ""
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[:9] == [
+        "47 images in pics",
+        "formats .png 46, .webp 1",
+        "sizes from 5×30 to 10×10 (height×width), the shorter side 9 in the middle",
+        "colors colored 46",
+        "transparent 1 at most (--data.background)",
+        "folders summer 23, winter 24",
+        "left out: 1 .txt",
+        "unreadable 1 (--skip-bad-images leaves them out):",
+        "cannot read the image pics/summer/broken.png: cannot identify image file "
+        "'pics/summer/broken.png'",
+    ]
+    assert lines[9:11] == ["copies 1 of others:", "pics/winter/0.png: pics/winter/copy.png"]
+    assert lines[-1] == "to train on them: gan-jax train folder:pics --skip-bad-images"
+    with Image.open("sheets/seen.png") as sheet:
+        assert sheet.width > sheet.height  # 46 in rows of 8
+    assert gan_jax_command("data", "check", "no")[1] == "error: there is no folder no\n"
+
+
+def test_of_many_only_some_are_named(gan_jax_command):
+    Path("pics").mkdir()
+    Image.effect_noise((8, 8), 50).save("pics/good.png")
+    for i in range(14):
+        Path(f"pics/{i:02}.png").write_bytes(bytes(i))
+    out, _ = gan_jax_command("data", "check", "pics")
+    lines = out.splitlines()
+    start = next(i for i, line in enumerate(lines) if "unreadable" in line)
+    assert "09.png" in lines[start + 10]
+    assert lines[start + 11] == "    and 4 more"

@@ -1,0 +1,125 @@
+"""What is chosen for data that nobody has trained on: a function of how they look."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gan_jax.data import Looks
+from gan_jax.errors import InputError
+from gan_jax.tasks.generation.choice import choose
+
+COLORED, GREY = 3, 1
+RECIPES = Path(__file__).parents[2] / "docs" / "guides" / "recipes.md"
+
+
+def looks(side=256, examples=1231, channels=COLORED, classes=(), wide=0):
+    return Looks(((side, side + wide),), examples, channels, classes)
+
+
+def chosen(found, accelerator=False, source="folder:some/pics"):
+    return choose(source, found, accelerator=accelerator)
+
+
+@pytest.mark.parametrize(
+    ("side", "on_cpu", "on_accelerator"),
+    [
+        (5, 8, 8),
+        (8, 8, 8),
+        (20, 16, 16),
+        (28, 32, 32),
+        (32, 32, 32),
+        (48, 32, 32),
+        (60, 64, 64),
+        (96, 64, 64),
+        (110, 64, 128),
+        (4000, 64, 128),
+    ],
+)
+def test_the_size_is_one_that_the_networks_make(side, on_cpu, on_accelerator):
+    for accelerator, resolution in ((False, on_cpu), (True, on_accelerator)):
+        config = chosen(looks(side), accelerator).config
+        config.validate()
+        assert config.data.resolution == resolution
+
+
+@pytest.mark.parametrize(
+    ("classes", "conditional", "why"),
+    [
+        ((), False, "there are none"),
+        ((500,), False, "there are none"),
+        ((600, 500), True, "by folder"),
+        ((600, 19), False, "one has 19 images only"),
+        ((30,) * 101, False, "101 are many"),
+    ],
+)
+def test_classes_are_told_apart_where_they_can_be_learned(classes, conditional, why):
+    choice = chosen(looks(classes=classes))
+    assert choice.config.objective.conditional == conditional
+    assert choice.config.evaluation.extractor == ("classifier" if conditional else "pixels")
+    assert any(why in reason.why for reason in choice.reasons)
+
+
+@pytest.mark.parametrize(
+    ("examples", "channels", "kind", "flip"),
+    [
+        (1231, COLORED, "diffaugment", True),
+        (1231, GREY, "diffaugment", False),
+        (5000, COLORED, "none", True),
+        (60_000, GREY, "none", False),
+    ],
+)
+def test_few_images_are_augmented(examples, channels, kind, flip):
+    config = chosen(looks(examples=examples, channels=channels)).config
+    assert (config.augmentation.kind, config.data.flip) == (kind, flip)
+    assert config.data.channels == channels
+    if kind != "none":
+        assert ("color" in config.augmentation.categories) == (channels == COLORED)
+
+
+def test_too_few_images_are_warned_of():
+    assert chosen(looks(examples=100)).warnings == ()
+    (warning,) = chosen(looks(examples=40)).warnings
+    assert warning.startswith("40 images are few")
+
+
+def test_every_choice_has_a_reason_and_flags():
+    choice = chosen(looks(wide=100))
+    assert all(all(reason) for reason in choice.reasons)
+    assert "the center of each" in choice.reasons[0].what
+    assert "--data.resolution" in choice.reasons[0].flags
+    assert "more takes long on a CPU" in choice.reasons[0].why
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("folder:/a/My Pictures/", "My-Pictures"),
+        ("folder:~/x", "x"),
+        ("folder:..", "folder"),
+        ("digits", "digits"),
+        ("tfds:cycle_gan/summer2winter_yosemite", "summer2winter_yosemite"),
+    ],
+)
+def test_the_run_is_called_like_the_data(source, name):
+    assert chosen(looks(), source=source).config.name == name
+
+
+def test_points_are_refused():
+    with pytest.raises(InputError, match=r"ring holds points: experiments/gaussians\.py"):
+        choose("ring", Looks((), 100, 2), accelerator=False)
+
+
+def test_the_recipe_page_says_the_same():
+    rows = re.findall(r"^\| (CPU|accelerator) \|(.*) \|$", RECIPES.read_text(), re.MULTILINE)
+    assert len(rows) == 7
+    for hardware, numbers in rows:
+        side, resolution, width, batch, gamma = map(float, numbers.split("|"))
+        accelerator = hardware == "accelerator"
+        config = chosen(looks(int(side)), accelerator).config
+        assert (config.data.resolution, config.batch_size) == (resolution, batch)
+        assert config.generator.width == config.discriminator.width == width
+        assert dict(config.objective.penalties) == {"r1": gamma}
+        if side > 1:
+            smaller = chosen(looks(int(side) - 1), accelerator).config
+            assert smaller.data.resolution < resolution
