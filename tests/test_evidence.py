@@ -44,7 +44,7 @@ def test_spread_and_table():
     assert record.table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
 
 
-UNMEASURED = {"superresolution_128", "translation_128"}
+UNMEASURED = {"translation_128"}
 """What takes longer than anyone has given it yet."""
 
 
