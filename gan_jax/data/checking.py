@@ -10,7 +10,7 @@ import numpy as np
 
 from gan_jax.data import decoding, images
 from gan_jax.data.images import Form
-from gan_jax.data.scanning import Scan, naturally, scan
+from gan_jax.data.scanning import Scan, counted, scan
 
 _NAMED = 10
 """Files that are named one by one."""
@@ -53,18 +53,18 @@ class Findings:
         """All of it, in words."""
         found = [f"{len(self.files):,} images in {self.scan.folder}"]
         suffixes = Counter(file.path.suffix.lower() for file in self.files)
-        found.append(f"  formats      {_counted(suffixes)}")
+        found.append(f"  formats      {counted(suffixes)}")
         headers = [file.header for file in self.files if file.header is not None]
         if headers:
             found.append(f"  sizes        {_sizes(headers)}")
             colors = Counter("grey" if h.channels == 1 else "colored" for h in headers)
-            found.append(f"  colors       {_counted(colors)}")
+            found.append(f"  colors       {counted(colors)}")
         transparent = sum(h.transparent for h in headers)
         if transparent:
             found.append(f"  transparent  {transparent:,} at most (--data.background)")
         tops = Counter(self.scan.tops)
         if "" not in tops:
-            found.append(f"  folders      {_counted(tops)}")
+            found.append(f"  folders      {counted(tops)}")
         found += [f"  {note}" for note in self.scan.notes]
         bad = [file for file in self.files if file.header is None]
         if bad:
@@ -109,10 +109,6 @@ def _some(lines: list[str]) -> list[str]:
     if len(lines) > _NAMED:
         shown.append(f"and {len(lines) - _NAMED:,} more")
     return [f"    {line}" for line in shown]
-
-
-def _counted(counts: Counter[str]) -> str:
-    return ", ".join(f"{name} {counts[name]:,}" for name in sorted(counts, key=naturally))
 
 
 def _sizes(headers: list[decoding.Header]) -> str:

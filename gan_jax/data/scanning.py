@@ -122,12 +122,16 @@ def of_split(found: Scan, wanted: str) -> tuple[Scan, tuple[str, ...]]:
             )
         return found, ()
     top = next((top for top, split in splits.items() if wanted in (split, top)), None)
-    counted = ", ".join(f"{name} {tops[name]:,}" for name in sorted(tops, key=naturally))
     if top is None:
         raise InputError(
-            f"{found.folder} holds {counted}: set data.split to one of these, not {wanted}"
+            f"{found.folder} holds {counted(tops)}: set data.split to one of these, not {wanted}"
         )
-    return found.within(top), (f"split {top} of {counted}",)
+    return found.within(top), (f"split {top} of {counted(tops)}",)
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """As `cat 12, dog 9`, in natural order."""
+    return ", ".join(f"{name} {counts[name]:,}" for name in sorted(counts, key=naturally))
 
 
 def naturally(name: str) -> Any:

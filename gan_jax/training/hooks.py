@@ -111,11 +111,13 @@ class CheckHook(Hook):
 
     def __init__(self, session: Session, monitor: Monitor, log: Log | None, first: int):
         config = session.task.config
-        self._balance, self._decides = config.balance, config.on_failure != "warn"
+        self._balance, self._ends = config.balance, config.on_failure != "warn"
+        self.decides = self._balance or self._ends
+        """Whether training depends on what it finds."""
         self.every = config.check_every
         # A check at the end is one that a run which goes on later would not have had.
-        self.at_end = not (self._balance or self._decides)
-        self.acts = session.main or self._balance or self._decides
+        self.at_end = not self.decides
+        self.acts = session.main or self.decides
         # What was measured decides about the next call.
         self.rests = self._balance
         self._monitor, self._log = monitor, log
@@ -136,11 +138,11 @@ class CheckHook(Hook):
         if self._log and found.state != self._state:
             self._log.say(f"iteration {iteration:,}: {found}")
         self._state, self.reached, failing = found.state, iteration, found.failing
-        if self._balance or self._decides:
+        if self.decides:
             failing = _as_the_first_process(failing)
         if self._balance:
             self.pace = pace(self._monitor.history, self._monitor.parts)
-        if failing and self._decides:
+        if failing and self._ends:
             raise FailedError(f"stopped at iteration {iteration:,}: {found}")
 
 

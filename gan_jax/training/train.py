@@ -195,7 +195,6 @@ def _attempt(session: Session, plan: Plan, *, profile: bool) -> Result:
         if checkpoint.saved is None and (first or plan.initial is not None):
             checkpoint.act(first, d, g)  # from now on, it stands on its own
         check, *others = _hooks(session, log, first, closing)
-        decides = config.balance or config.on_failure != "warn"
         trainer = Trainer(
             call=driver.call,
             boundary=driver.boundary,
@@ -205,7 +204,7 @@ def _attempt(session: Session, plan: Plan, *, profile: bool) -> Result:
             end=config.iterations,
             interruption=interruption,
             compiling=contextlib.nullcontext if log is None else lambda: log.phase("compiling"),
-            stride=None if decides or jax.process_count() > 1 else Stride(),
+            stride=None if check.decides or jax.process_count() > 1 else Stride(),
             profile=_profile(session, driver, first) if profile else None,
         )
         if first < config.iterations:

@@ -40,7 +40,7 @@ class Stride:
 
     def __init__(self) -> None:
         self.most = 1
-        self._since: float | None = None
+        self.begin()
 
     def begin(self) -> None:
         """Called when the devices begin with a call, and not with anything else."""
@@ -50,7 +50,7 @@ class Stride:
         """Called when a call of so many iterations is done, and the devices have begun the next
         one."""
         now = time.monotonic()
-        if self._since is not None and count:
+        if count:
             each = max(now - self._since, 1e-6) / count
             # Not all at once, since the first calls may be slow or quick by chance.
             self.most = max(1, min(int(self.SECONDS / each), 8 * self.most))

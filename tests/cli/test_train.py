@@ -28,7 +28,7 @@ def pictures(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(pictures, tmp_path_factory):
-    """What was said while a run was trained on them, and where it is."""
+    """Where a run on them is, once a test has asked for a copy of it."""
     return tmp_path_factory.mktemp("run") / "run"
 
 
