@@ -99,6 +99,12 @@ def own_folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def empty_cache(tmp_path, monkeypatch):
+    """What the tests before have kept for these data is not found, nor is what this one keeps."""
+    monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
 def gan_jax_command(monkeypatch, capsys):
     """Runs `gan-jax` with arguments, in this process; returns its output and its errors."""
 

@@ -58,7 +58,9 @@ def test_only_some_data_have_splits(digits, gan_jax_command):
         )
 
 
-def test_a_classifier_can_be_trained_ahead_and_is_then_used(digits, gan_jax_command, monkeypatch):
+def test_a_classifier_can_be_trained_ahead_and_is_then_used(
+    digits, gan_jax_command, monkeypatch, empty_cache
+):
     calls = []
     original = classifier.fit
 

@@ -82,10 +82,7 @@ def test_the_classifier_knows_97_percent_of_digits(trained):
     assert network.accuracy(test.real, test.label) > 0.97
 
 
-def test_a_classifier_is_trained_once_for_the_same_data(digits, monkeypatch):
-    few = dataclasses.replace(
-        digits, description=dataclasses.replace(digits.description, fingerprint="few")
-    )
+def test_a_classifier_is_trained_once_for_the_same_data(digits, monkeypatch, empty_cache):
     calls = []
 
     def fit(images, labels, num_classes):
@@ -94,8 +91,8 @@ def test_a_classifier_is_trained_once_for_the_same_data(digits, monkeypatch):
 
     original = classifier.fit
     monkeypatch.setattr(classifier, "fit", fit)
-    first, accuracy = classifier.for_source(few)
-    again, remembered = classifier.for_source(few)
+    first, accuracy = classifier.for_source(digits)
+    again, remembered = classifier.for_source(digits)
     assert calls == [1797 - 359]
     assert accuracy == remembered > 0.5
     features = [c.extractor("x")(digits.real[:5]).features for c in (first, again)]
@@ -144,7 +141,7 @@ def test_modes_of_a_mixture(generator):
     assert scores["SWD"].conventions == "points, train, 10k/300"
 
 
-def test_reference_features_are_computed_once(generator, digits):
+def test_reference_features_are_computed_once(generator, digits, empty_cache):
     calls = []
 
     def counted(images):

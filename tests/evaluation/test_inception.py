@@ -125,8 +125,7 @@ def images():
 
 
 @pytest.fixture(autouse=True)
-def empty_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
+def local_only(empty_cache, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
