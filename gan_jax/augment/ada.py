@@ -21,6 +21,7 @@ from gan_jax.augment.base import (
     Probability,
     check_images,
     each,
+    of_colors,
     sometimes,
     translate,
 )
@@ -36,13 +37,14 @@ class ADA(Controllable):
     """Eighteen transformations in six categories, in this order, each for an example with
     `probability`:
 
-    - "blit", exact copies of pixels: x-flip (or not), rotation by 0–3 times 90°, translation by
-      whole pixels, up to an eighth of the sides each way.
+    - "blit", exact copies of pixels: x-flip (or not), rotation by 0–3 times 90° (0 or 180° if the
+      image is not square), translation by whole pixels, up to an eighth of the sides each way.
     - "geometric", resampled once: scale 2^N(0, 0.2²); rotation by U(−π, π); scale 2^N(0, 0.2²)
       along x and its inverse along y; rotation again; translation by N(0, ⅛²) sides. A rotation
       happens before or after the second scale: each with 1 − √(1 − p).
     - "color": brightness + N(0, 0.2²); contrast × 2^N(0, ½²); reflection of the luma (or not);
-      rotation of the hue by U(−π, π); saturation × 2^N(0, 1). Grey images keep to grey.
+      rotation of the hue by U(−π, π); saturation × 2^N(0, 1). Grey images keep to grey, and
+      opacity stays as it is.
     - "filter": each of four octaves of frequency × 2^N(0, 1), with the power that images have on
       average (1/f) kept.
     - "noise": + N(0, σ²) with σ = |N(0, 0.1²)| for each image.
@@ -58,8 +60,7 @@ class ADA(Controllable):
 
     Raises:
         ValueError: an unknown name in `categories`. When traced: a weight for a category that is
-            not among them; images that are not square, for "blit"; images of other than 1 or 3
-            channels, for "color".
+            not among them; images of other than 1, 3 or 4 channels, for "color".
     """
 
     categories: tuple[str, ...] = struct.field(
@@ -92,21 +93,23 @@ class ADA(Controllable):
 
 
 def _blit(x: Images, probability: Probability, drawn: Callable) -> Images:
-    side = x.shape[1]
-    if x.shape[2] != side:
-        raise ValueError(f"images of {side}×{x.shape[2]} cannot be turned by 90°")
+    height, width = x.shape[1:3]
+    reach = np.array([width, height]) / 8
 
     def draw(key):
         keys = jax.random.split(key, 3)
         flip = sometimes(probability, jax.random.bernoulli, False, keys[0])
         turns = sometimes(probability, lambda k: jax.random.randint(k, (), 0, 4), 0, keys[1])
-        shift = sometimes(probability, lambda k: _symmetric(k, side / 8, (2,)), 0.0, keys[2])
+        shift = sometimes(probability, lambda k: _symmetric(k, reach, (2,)), 0.0, keys[2])
         return flip, turns, jnp.round(shift).astype(jnp.int32)
 
     flip, turns, shift = drawn(draw)
     x = jnp.where(each(flip), jnp.flip(x, axis=2), x)
-    turned = [jnp.rot90(x, i, (1, 2)) for i in range(4)]
-    x = lax.select_n(jnp.broadcast_to(each(turns), x.shape), *turned)
+    if height == width:
+        turned = [jnp.rot90(x, i, (1, 2)) for i in range(4)]
+        x = lax.select_n(jnp.broadcast_to(each(turns), x.shape), *turned)
+    else:  # which a quarter of a turn would not fit
+        x = jnp.where(each(turns // 2 == 1), jnp.rot90(x, 2, (1, 2)), x)
     return translate(x, shift, "reflect")
 
 
@@ -130,6 +133,7 @@ def _geometric(x: Images, probability: Probability, drawn: Callable) -> Images:
     return jnp.where(each(still), x, resample(x, matrix, shift))
 
 
+@of_colors
 def _color(x: Images, probability: Probability, drawn: Callable) -> Images:
     def draw(key):
         keys = jax.random.split(key, 5)
@@ -150,9 +154,9 @@ def _color(x: Images, probability: Probability, drawn: Callable) -> Images:
     x = x + each(brightness)
     if x.shape[3] == 3:
         return product("bij,bhwj->bhwi", matrix, x)
-    if x.shape[3] == 1:  # the mean of what the grey pixel becomes in colour
+    if x.shape[3] == 1:  # the mean of what the grey pixel becomes in color
         return x * each(jnp.sum(matrix, axis=(1, 2)) / 3)
-    raise ValueError(f"colours have 1 or 3 channels, not {x.shape[3]}")
+    raise ValueError(f"colors have 1, 3 or, with opacity, 4 channels, not {x.shape[3]}")
 
 
 def _filter(x: Images, probability: Probability, drawn: Callable) -> Images:
@@ -212,7 +216,9 @@ _TRANSFORMATIONS = {
 CATEGORIES = tuple(_TRANSFORMATIONS)
 
 
-def _symmetric(key: Key[Array, ""], reach: float, shape: tuple[int, ...] = ()) -> Array:
+def _symmetric(
+    key: Key[Array, ""], reach: float | np.ndarray, shape: tuple[int, ...] = ()
+) -> Array:
     """Uniform from −reach to reach."""
     return jax.random.uniform(key, shape, minval=-reach, maxval=reach)
 

@@ -1,9 +1,10 @@
 """What augmentations have in common."""
 
 import abc
+import functools
 import math
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -86,6 +87,18 @@ def check_images(x: Array) -> None:
 def each(values: Array) -> Array:
     """Numbers [B] as [B, 1, 1, 1]: one for each image."""
     return values[:, None, None, None]
+
+
+def of_colors(transformation: Callable[..., Images]) -> Callable[..., Images]:
+    """A transformation that leaves opacity, the last of four channels, as it is."""
+
+    @functools.wraps(transformation)
+    def transformed(x: Images, *arguments: Any) -> Images:
+        if x.shape[-1] != 4:
+            return transformation(x, *arguments)
+        return jnp.concatenate([transformation(x[..., :3], *arguments), x[..., 3:]], axis=-1)
+
+    return transformed
 
 
 def translate(x: Images, shift: Int[Array, "b 2"], mode: str) -> Images:

@@ -17,6 +17,7 @@ from gan_jax.augment.base import (
     Probability,
     check_images,
     each,
+    of_colors,
     sometimes,
     translate,
 )
@@ -28,7 +29,7 @@ class DiffAugment(Controllable):
     """A few strong transformations of all examples, real and generated.
 
     - "color": brightness + U(−½, ½); then the distance from a pixel's grey times U(0, 2); then the
-      distance from the image's mean times U(½, 3/2).
+      distance from the image's mean times U(½, 3/2). Opacity stays as it is.
     - "translation": by whole pixels, up to an eighth of the sides each way, with 0 coming in.
     - "cutout": a rectangle of half the sides becomes 0, its centre anywhere in the image.
 
@@ -64,6 +65,7 @@ class DiffAugment(Controllable):
         return x
 
 
+@of_colors
 def _color(x: Images, probability: Probability, drawn: Callable) -> Images:
     def draw(key):
         uniform = functools.partial(

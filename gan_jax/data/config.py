@@ -22,6 +22,7 @@ from gan_jax.data.sources.base import (
 )
 from gan_jax.data.sources.kinds import MODEL, Looks
 from gan_jax.errors import InputError
+from gan_jax.resolutions import Resolution, parse
 from gan_jax.sections import Section, check_known, number
 
 _NAMED = 12
@@ -38,13 +39,15 @@ class Data(Section):
     )
     split: str = "train"
     """Which split, of a source that has some."""
-    resolution: int | None = number(None, least=1)
-    """Side of the square images in pixels. None: as they are, if square and all equal."""
+    resolution: int | str | None = None
+    """In pixels: 64 for 64×64, or 48x64 for a height of 48 and a width of 64. None: as they are, if
+    all are equal."""
     fit: str = "crop"
-    """How images get there. crop: scale the shorter side, cut the centre. pad: scale the longer
-    side down, if it is too long, and fill up around. stretch: scale both sides."""
+    """How images get there. crop: scale until both sides are covered, cut the center. pad: scale
+    down, if it is too large, and fill up around. stretch: scale each side by its own."""
     channels: int | None = None
-    """1 to make every image grey, 3 to make it RGB. None: as they are, if they agree."""
+    """1 to make every image grey, 3 to make it RGB, 4 to keep what is transparent, too. None: as
+    they are, if they agree, without transparency."""
     flip: bool = False
     """Mirror half of the images left to right, at random, anew each time."""
     held_out: int | None = None
@@ -66,21 +69,37 @@ class Data(Section):
     def validate(self, where: str) -> None:
         super().validate(where)
         check_known(f"{where}.fit", self.fit, FITS)
-        if self.channels not in (None, 1, 3):
-            raise InputError(f"{where}.channels is 1 (grey) or 3 (RGB), not {self.channels}")
+        resolution(self.resolution, f"{where}.resolution")
+        if self.channels not in (None, 1, 3, 4):
+            kinds = "1 (grey), 3 (RGB) or 4 (RGBA)"
+            raise InputError(f"{where}.channels is {kinds}, not {self.channels}")
         if self.background is not None:
             color(self.background, f"{where}.background")
+            if self.channels == 4:
+                raise InputError(f"{where}.channels 4 keeps what is transparent: no background")
 
     @property
     def form(self) -> Form:
         """What images are brought to."""
         background = None if self.background is None else color(self.background, "data.background")
-        return Form(self.resolution, self.fit, self.channels, background, self.white)
+        sides = resolution(self.resolution, "data.resolution")
+        return Form(sides, self.fit, self.channels, background, self.white)
 
     @property
     def is_drawn(self) -> bool:
         """Whether the examples are drawn by the run's seed."""
         return sources.find(self.source)[0].is_drawn
+
+
+def resolution(value: int | str | None, where: str) -> Resolution | None:
+    """
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return None if value is None else parse(str(value))
+    except ValueError as error:
+        raise InputError(f"{where} {error}") from error
 
 
 def color(name: str, where: str) -> tuple[int, int, int]:

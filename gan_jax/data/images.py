@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -9,8 +10,10 @@ from PIL import Image
 
 from gan_jax.data import decoding
 from gan_jax.data.decoding import BadImageError
+from gan_jax.resolutions import Resolution, sides
 
 FITS = ("crop", "pad", "stretch")
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 WHITE = (255, 255, 255)
 BLACK = (0, 0, 0)
 VERSION = 2
@@ -27,13 +30,13 @@ Color = tuple[int, int, int]
 class Form:
     """What images are brought to."""
 
-    resolution: int | None = None
-    """Side of the square in pixels. None: as they are."""
+    resolution: Resolution | None = None
+    """In pixels. None: as they are."""
     fit: str = "crop"
-    """crop: scale the shorter side, cut the center. pad: scale the longer side down if it is too
-    long, and fill up around. stretch: scale both, each by its own."""
+    """crop: scale until both sides are covered, cut the center. pad: scale down if it is too large,
+    and fill up around. stretch: scale both sides, each by its own."""
     channels: int | None = None
-    """1 for grey, 3 for RGB. None: as they are."""
+    """1 for grey, 3 for RGB, 4 for RGBA. None: as they are."""
     background: Color | None = None
     """Seen through what is transparent, and around images. None: white, and black around."""
     white: float | None = None
@@ -43,7 +46,7 @@ class Form:
 
 def read(path: Path, form: Form) -> UInt8[np.ndarray, "h w c"]:
     """What a person sees in a file: upright, in sRGB's colors, on the background where it is
-    transparent. In RGB unless `form` says otherwise.
+    transparent. In RGB unless `form` says otherwise; in RGBA, what is wholly transparent is black.
 
     Raises:
         BadImageError: the file cannot be decoded, or its range of values is not known.
@@ -52,12 +55,18 @@ def read(path: Path, form: Form) -> UInt8[np.ndarray, "h w c"]:
     samples = decoded.samples
     if samples.dtype != np.uint8:
         samples = _to_8_bits(samples, decoded.white, form.white, path)
-    image = _to_image(samples)
-    if samples.shape[-1] in (2, 4):
-        image = image.convert("RGBA")
+    form = dataclasses.replace(form, channels=form.channels or 3)
+    return to_array(_in_channels(_to_image(samples), form), form)
+
+
+def _in_channels(image: Image.Image, form: Form) -> Image.Image:
+    """The image in grey, RGB or RGBA, as `form` says; on the background if there is no alpha."""
+    if form.channels is None:
+        return image
+    if image.mode in ("LA", "RGBA") and form.channels != 4:
         behind = Image.new("RGBA", image.size, (*(form.background or WHITE), 255))
-        image = Image.alpha_composite(behind, image)
-    return to_array(image.convert("L" if form.channels == 1 else "RGB"), form)
+        image = Image.alpha_composite(behind, image.convert("RGBA"))
+    return image.convert(_MODES[form.channels])
 
 
 def _to_8_bits(
@@ -87,12 +96,9 @@ def _to_8_bits(
 def refit(array: UInt8[np.ndarray, "h w c"], form: Form) -> UInt8[np.ndarray, "h2 w2 c2"]:
     """The image brought to `form`, or as it is where that leaves it."""
     h, w, c = array.shape
-    if form.channels in (None, c) and (form.resolution is None or form.resolution == h == w):
+    if form.channels in (None, c) and (form.resolution is None or sides(form.resolution) == (h, w)):
         return array
-    image = _to_image(array)
-    if form.channels is not None:
-        image = image.convert("L" if form.channels == 1 else "RGB")
-    return to_array(image, form)
+    return to_array(_in_channels(_to_image(array), form), form)
 
 
 def _to_image(array: UInt8[np.ndarray, "h w c"]) -> Image.Image:
@@ -100,31 +106,34 @@ def _to_image(array: UInt8[np.ndarray, "h w c"]) -> Image.Image:
 
 
 def to_array(image: Image.Image, form: Form) -> UInt8[np.ndarray, "h w c"]:
-    """A PIL image, grey or RGB, as an array: square if a resolution is given; channels are as they
-    are."""
-    side = form.resolution
-    if side is not None:
-        width, height = image.size
-        if form.fit == "stretch":
-            scales = side / width, side / height
-        elif form.fit == "pad":
-            scales = (min(1, side / max(width, height)),) * 2
-        else:
-            scales = (side / min(width, height),) * 2
-        size = max(1, round(width * scales[0])), max(1, round(height * scales[1]))
+    """A PIL image, grey, RGB or RGBA, as an array of the resolution, if one is given; channels are
+    as they are."""
+    if form.resolution is not None:
+        height, width = sides(form.resolution)
+        scales = width / image.width, height / image.height
+        if form.fit == "pad":
+            scales = (min(1, *scales),) * 2
+        elif form.fit == "crop":
+            scales = (max(scales),) * 2
+        size = max(1, round(image.width * scales[0])), max(1, round(image.height * scales[1]))
         if form.fit == "crop":
-            size = max(side, size[0]), max(side, size[1])
+            size = max(width, size[0]), max(height, size[1])
         if size != image.size:
+            # Colors weigh by their opacity, of RGBA.
             image = image.resize(size, Image.Resampling.LANCZOS)
-        if image.size != (side, side):
-            image = _centered(image, side, form.background or BLACK)
+        if image.size != (width, height):
+            image = _centered(image, (width, height), form.background or BLACK)
     array = np.asarray(image)
+    if image.mode == "RGBA":  # whatever an editor has left behind there
+        array = np.where(array[..., 3:] == 0, np.uint8(0), array)
     return array[..., None] if array.ndim == 2 else array
 
 
-def _centered(image: Image.Image, side: int, background: Color) -> Image.Image:
-    """The middle of the image, on a square of the background where it does not reach."""
-    fill = Image.new("RGB", (1, 1), background).convert(image.mode).getpixel((0, 0))
-    square = Image.new(image.mode, (side, side), fill)
-    square.paste(image, (-((image.width - side) // 2), -((image.height - side) // 2)))
-    return square
+def _centered(image: Image.Image, size: tuple[int, int], background: Color) -> Image.Image:
+    """The middle of the image, on the background where it does not reach; RGBA on nothing."""
+    fill: Any = (0, 0, 0, 0)
+    if image.mode != "RGBA":
+        fill = Image.new("RGB", (1, 1), background).convert(image.mode).getpixel((0, 0))
+    whole = Image.new(image.mode, size, fill)
+    whole.paste(image, (-((image.width - size[0]) // 2), -((image.height - size[1]) // 2)))
+    return whole

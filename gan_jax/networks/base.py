@@ -7,7 +7,7 @@ A kind is declared in the file of its networks, by a subclass of each of the two
         depth: int = 2
 
         def build(self, form: Form) -> nn.Module:
-            return Generator(form.shape[0], depth=self.depth, **self.options(form))
+            return Generator(form.resolution, depth=self.depth, **self.options(form))
 
 Its fields are its settings: others cannot be set for it.
 """
@@ -21,6 +21,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from gan_jax.errors import InputError
+from gan_jax.resolutions import Growth, Resolution, growth, in_words, nearest, resolution_of
 from gan_jax.sections import Kind
 
 Norm = Literal["batch", "spectral", "none"]
@@ -35,6 +36,21 @@ def check_norm(norm: str) -> None:
     """
     if norm not in NORMS:
         raise ValueError(f"unknown norm {norm!r}: one of {', '.join(NORMS)}")
+
+
+def grown(subject: str, resolution: Resolution, doublings: range) -> Growth:
+    """The grid that images of this resolution grow from, and in how many doublings.
+
+    Raises:
+        ValueError: there is none, or it takes more or less doublings than this network has.
+    """
+    found = growth(resolution)
+    if found is None or found.doublings not in doublings:
+        able = " or ".join(map(in_words, nearest(resolution, doublings)))
+        raise ValueError(
+            f"{subject} not for images of {in_words(resolution)} pixels, but of {able}"
+        )
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,15 +68,26 @@ class Form:
     scale: int = 1
     """How many times larger a translator's images are than what it makes them of."""
 
+    @property
+    def resolution(self) -> Resolution:
+        """Of images."""
+        height, width, _ = self.shape
+        return resolution_of(height, width)
+
+    @property
+    def channels(self) -> int:
+        """Of images."""
+        return self.shape[-1]
+
 
 @dataclasses.dataclass(frozen=True)
 class NetworkSection(Kind, abc.ABC):
     """What the sections of all networks have in common."""
 
     points: ClassVar[bool] = False
-    """Whether it is for points; otherwise it is for square images."""
-    resolutions: ClassVar[tuple[int, ...]] = ()
-    """In pixels, if only some are possible."""
+    """Whether it is for points; otherwise it is for images."""
+    doublings: ClassVar[range | None] = None
+    """How often both sides may double from a grid to the resolution, if they have to."""
 
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What it computes in: float32 or bfloat16. Parameters are always float32."""
@@ -80,12 +107,11 @@ class NetworkSection(Kind, abc.ABC):
                 f"the data are {what}, and {self.kind} networks are not for these: set "
                 f"generator.kind and discriminator.kind to {other}, say"
             )
-        if self.resolutions and form.shape[0] not in self.resolutions:
-            raise InputError(
-                f"{self.kind} networks are for images of "
-                f"{', '.join(map(str, self.resolutions))} pixels, not {form.shape[0]}: set "
-                "data.resolution (and data.fit)"
-            )
+        if self.doublings is not None:
+            try:
+                grown(f"{self.kind} networks are", form.resolution, self.doublings)
+            except ValueError as error:
+                raise InputError(f"{error}: set data.resolution (and data.fit)") from error
 
     def options(self, form: Form) -> dict[str, Any]:
         """What the modules of all kinds take."""
@@ -135,11 +161,13 @@ class TranslatorSection(NetworkSection, package="gan_jax.networks"):
             raise InputError(
                 f"{self.kind} {where}s do not make images {form.scale} times as large: {change}"
             )
-        multiple, side = self.multiple_of(form), form.shape[0] // form.scale
-        if side % multiple or side < self.least:
+        multiple = self.multiple_of(form)
+        height, width = (side // form.scale for side in form.shape[:2])
+        if height % multiple or width % multiple or min(height, width) < self.least:
             raise InputError(
                 f"{self.kind} {where}s take images whose sides are multiples of {multiple} from "
-                f"{max(multiple, self.least)} on: set data.resolution to one of these, not {side}"
+                f"{max(multiple, self.least)} on: set data.resolution to one of these, not "
+                f"{in_words(resolution_of(height, width))}"
             )
 
 

@@ -14,6 +14,7 @@ CIFAR-10.
 """
 
 import dataclasses
+import math
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -21,35 +22,36 @@ from jaxtyping import Array, Float, Int
 
 from gan_jax.networks import base
 from gan_jax.networks.attention import SelfAttention
-from gan_jax.networks.base import Form
+from gan_jax.networks.base import Form, grown
 from gan_jax.networks.layers import Conv, Dense, Dtype, Embed, batch_norm, check_images
 from gan_jax.networks.normalization import ConditionalBatchNorm
 from gan_jax.networks.resnet import Block, Head
+from gan_jax.resolutions import Resolution, sides
 from gan_jax.sections import number
 
-RESOLUTIONS = (32, 64, 128)
-
-# As in resnet.py: channels at 4×4 and after each block, and the halvings of the discriminator.
-_UP = {32: (4, 4, 4, 4), 64: (16, 16, 8, 4, 2), 128: (16, 16, 8, 4, 2, 1)}
-_DOWN = {32: (4, 4, 4, 4), 64: (1, 2, 4, 8, 16), 128: (1, 2, 4, 8, 16, 16)}
-_HALVINGS = {32: 2, 64: 4, 128: 5}
+# As in resnet.py, by doublings: channels of the grid and after each block, and the discriminator's
+# halvings.
+_UP = {3: (4, 4, 4, 4), 4: (16, 16, 8, 4, 2), 5: (16, 16, 8, 4, 2, 1)}
+_DOWN = {3: (4, 4, 4, 4), 4: (1, 2, 4, 8, 16), 5: (1, 2, 4, 8, 16, 16)}
+_HALVINGS = {3: 2, 4: 4, 5: 5}
+DOUBLINGS = range(3, 6)
 
 _ORTHOGONAL = nn.initializers.orthogonal()
 
 
 class Generator(nn.Module):
-    """Latents [B, latent_dim] to images [B, resolution, resolution, channels] in (−1, 1).
+    """Latents [B, latent_dim] to images [B, height, width, channels] in (−1, 1).
 
-    The latents are cut into equal parts (or as equal as can be): one for the 4×4 features, and one
+    The latents are cut into equal parts (or as equal as can be): one for the first grid, and one
     for each block. That part and an embedding of the label, which all blocks share, are what the
     block's batch norms are conditioned on; without `num_classes`, it is the latents alone.
 
     Raises:
-        ValueError: a resolution other than 32, 64 or 128, attention at one that there is not, or
-            fewer latents than parts.
+        ValueError: a resolution that no grid grows to in 3 to 5 doublings, attention at one that
+            there is not, or fewer latents than parts.
     """
 
-    resolution: int = 32
+    resolution: Resolution = 32
     channels: int = 3
     width: int = 64
     num_classes: int | None = None
@@ -66,8 +68,9 @@ class Generator(nn.Module):
         train: bool = False,
         axis_name: str | None = None,
     ) -> Float[Array, "b h w c"]:
-        attention = _attention(self.resolution, self.attention)
-        first, *widths = (self.width * m for m in _UP[self.resolution])
+        start, doublings = grown("a BigGAN is", self.resolution, DOUBLINGS)
+        attention = _attention(self.resolution, start, self.attention)
+        first, *widths = (self.width * m for m in _UP[doublings])
         if z.shape[-1] <= len(widths):
             raise ValueError(f"{len(widths) + 1} parts need as many latents, not {z.shape[-1]}")
         options = {"spectral": True, "kernel_init": _ORTHOGONAL, "dtype": self.dtype}
@@ -79,7 +82,8 @@ class Generator(nn.Module):
             )(label)
             conditions = [jnp.concatenate([embedding, part], axis=-1) for part in conditions]
 
-        x = Dense(4 * 4 * first, **options, name="dense")(z, train).reshape(-1, 4, 4, first)
+        x = Dense(math.prod(start) * first, **options, name="dense")(z, train)
+        x = x.reshape(-1, *start, first)
         for i, (width, condition) in enumerate(zip(widths, conditions, strict=True)):
 
             def norm(x, name, condition=condition):
@@ -90,7 +94,7 @@ class Generator(nn.Module):
                 width, "up", norm=norm, shortcut_init=_ORTHOGONAL, **options, name=f"block_{i}"
             )
             x = block(x, train)
-            if x.shape[1] == attention:
+            if min(x.shape[1:3]) == attention:
                 x = SelfAttention(**options, name="attention")(x, train)
         x = nn.relu(batch_norm(train, axis_name, self.dtype, name="norm")(x))
         x = Conv(self.channels, **options, name="image")(x, train)
@@ -98,16 +102,17 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images [B, resolution, resolution, channels] to logits [B].
+    """Images [B, height, width, channels] to logits [B].
 
     With `num_classes`, `conditioning` is "projection" or "auxiliary", as in `resnet.Discriminator`.
 
     Raises:
         ValueError: an unknown conditioning, an auxiliary classifier without classes, a resolution
-            other than 32, 64 or 128, attention at one that there is not, or images of another.
+            that no grid grows to in 3 to 5 doublings, attention at one that there is not, or images
+            of another.
     """
 
-    resolution: int = 32
+    resolution: Resolution = 32
     width: int = 64
     num_classes: int | None = None
     conditioning: str = "projection"
@@ -123,11 +128,12 @@ class Discriminator(nn.Module):
         train: bool = False,
         axis_name: str | None = None,
     ) -> Float[Array, " b"] | tuple[Float[Array, " b"], Float[Array, "b classes"]]:
-        attention = _attention(self.resolution, self.attention)
+        start, doublings = grown("a BigGAN is", self.resolution, DOUBLINGS)
+        attention = _attention(self.resolution, start, self.attention)
         check_images(x, self.resolution)
         options = {"spectral": True, "kernel_init": _ORTHOGONAL, "dtype": self.dtype}
-        for i, multiple in enumerate(_DOWN[self.resolution]):
-            halves = i < _HALVINGS[self.resolution]
+        for i, multiple in enumerate(_DOWN[doublings]):
+            halves = i < _HALVINGS[doublings]
             x = Block(
                 self.width * multiple,
                 "down" if halves else "same",
@@ -136,20 +142,20 @@ class Discriminator(nn.Module):
                 **options,
                 name=f"block_{i}",
             )(x, train)
-            if halves and x.shape[1] == attention:
+            if halves and min(x.shape[1:3]) == attention:
                 x = SelfAttention(**options, name="attention")(x, train)
         head = Head(self.num_classes, self.conditioning, **options, name="head")
         return head(nn.relu(x), label, train)
 
 
-def _attention(resolution: int, attention: int | None) -> int:
-    """The resolution of self-attention, 0 for none."""
-    if resolution not in RESOLUTIONS:
-        raise ValueError(f"a BigGAN makes images of {RESOLUTIONS} pixels, not {resolution}")
+def _attention(resolution: Resolution, start: tuple[int, int], attention: int | None) -> int:
+    """The shorter side where self-attention is, 0 for none."""
+    shorter, grid = min(sides(resolution)), min(start)
     if attention is None:
-        return resolution // 2
-    if attention not in (0, 8, 16, 32, 64) or attention > resolution // 2:
-        raise ValueError(f"no self-attention at {attention} of {resolution} pixels")
+        return shorter // 2
+    between = [grid * 2**i for i in range(1, DOUBLINGS.stop) if grid * 2**i < shorter]
+    if attention not in (0, *between):
+        raise ValueError(f"no self-attention at {attention} of {shorter} pixels")
     return attention
 
 
@@ -157,21 +163,20 @@ def _attention(resolution: int, attention: int | None) -> int:
 class GeneratorSection(base.GeneratorSection, kind="biggan"):
     """Of BigGAN."""
 
-    resolutions = RESOLUTIONS
+    doublings = DOUBLINGS
 
     width: int = number(64, least=1)
     """The paper's ch: 96 for ImageNet, 64 for CIFAR-10."""
 
     def build(self, form: Form) -> nn.Module:
-        resolution, _, channels = form.shape
-        return Generator(resolution, channels, self.width, **self.options(form))
+        return Generator(form.resolution, form.channels, self.width, **self.options(form))
 
 
 @dataclasses.dataclass(frozen=True)
 class DiscriminatorSection(base.DiscriminatorSection, kind="biggan"):
     """Of BigGAN."""
 
-    resolutions = RESOLUTIONS
+    doublings = DOUBLINGS
     classifies = True
 
     width: int = number(64, least=1)
@@ -180,5 +185,5 @@ class DiscriminatorSection(base.DiscriminatorSection, kind="biggan"):
     def build(self, form: Form) -> nn.Module:
         conditioning = "auxiliary" if form.auxiliary else "projection"
         return Discriminator(
-            form.shape[0], self.width, conditioning=conditioning, **self.options(form)
+            form.resolution, self.width, conditioning=conditioning, **self.options(form)
         )

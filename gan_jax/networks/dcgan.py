@@ -1,4 +1,4 @@
-"""Deep convolutional networks for square images of 8 to 128 pixels.
+"""Deep convolutional networks for images of 8 to 224 pixels on the shorter side.
 
 Source: Radford, Metz and Chintala, "Unsupervised Representation Learning with Deep Convolutional
 GANs", 2016. Conditional generators concatenate an embedding of the label to the latents;
@@ -6,12 +6,14 @@ conditional discriminators add a projection (Miyato and Koyama, "cGANs with Proj
 Discriminator", 2018).
 
 Both networks have `width` channels at half the full resolution, and double them with every halving
-down to 4×4: at 64 pixels and width 64 these are the paper's 64, 128, 256 and 512.
+down to a grid of 4×4: at 64 pixels and width 64 these are the paper's 64, 128, 256 and 512. Images
+of other sides have other grids, as 48×64 has 6×8.
 
 `norm` is "batch", "spectral" (Miyato et al., 2018) or "none".
 """
 
 import dataclasses
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -19,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from gan_jax.networks import base
-from gan_jax.networks.base import Form, Norm, check_norm
+from gan_jax.networks.base import Form, Norm, check_norm, grown
 from gan_jax.networks.layers import (
     Conv,
     Dense,
@@ -29,18 +31,17 @@ from gan_jax.networks.layers import (
     batch_norm,
     check_images,
 )
+from gan_jax.resolutions import Resolution
 from gan_jax.sections import number
 
-RESOLUTIONS = (8, 16, 32, 64, 128)
+DOUBLINGS = range(1, 6)
 
 
-def _widths(resolution: int, width: int, norm: str) -> list[int]:
-    """Channel counts from 4×4 up to half the resolution."""
-    if resolution not in RESOLUTIONS:
-        raise ValueError(f"a DCGAN makes images of {RESOLUTIONS} pixels, not {resolution}")
+def _shape(resolution: Resolution, width: int, norm: str) -> tuple[tuple[int, int], list[int]]:
+    """The grid, and channel counts from there up to half the resolution."""
     check_norm(norm)
-    halvings = resolution.bit_length() - 3  # from the full resolution down to 4
-    return [width * 2**i for i in reversed(range(halvings))]
+    start, doublings = grown("a DCGAN is", resolution, DOUBLINGS)
+    return start, [width * 2**i for i in reversed(range(doublings))]
 
 
 def _kernel_init(norm: str) -> Initializer:
@@ -49,13 +50,13 @@ def _kernel_init(norm: str) -> Initializer:
 
 
 class Generator(nn.Module):
-    """Latents [B, latent_dim] to images [B, resolution, resolution, channels] in (−1, 1).
+    """Latents [B, latent_dim] to images [B, height, width, channels] in (−1, 1).
 
     Raises:
-        ValueError: an unknown norm, or a resolution that is not a power of 2 from 8 to 128.
+        ValueError: an unknown norm, or a resolution that no grid grows to in 1 to 5 doublings.
     """
 
-    resolution: int = 32
+    resolution: Resolution = 32
     channels: int = 3
     width: int = 64
     norm: str = "batch"
@@ -71,7 +72,7 @@ class Generator(nn.Module):
         train: bool = False,
         axis_name: str | None = None,
     ) -> Float[Array, "b h w c"]:
-        widths = _widths(self.resolution, self.width, self.norm)
+        start, widths = _shape(self.resolution, self.width, self.norm)
         spectral = self.norm == "spectral"
         options: dict[str, Any] = {
             "spectral": spectral,
@@ -88,8 +89,8 @@ class Generator(nn.Module):
         if self.num_classes is not None:
             embedding = Embed(self.num_classes, z.shape[-1], spectral=spectral, name="label")
             z = jnp.concatenate([z, embedding(label, train)], axis=-1)
-        x = Dense(4 * 4 * widths[0], **options, name="dense")(z, train)
-        x = activation(x.reshape(-1, 4, 4, widths[0]), 0)
+        x = Dense(math.prod(start) * widths[0], **options, name="dense")(z, train)
+        x = activation(x.reshape(-1, *start, widths[0]), 0)
         for i, width in enumerate(widths[1:], start=1):
             x = activation(Conv(width, "up", **options, name=f"up_{i}")(x, train), i)
         options["use_bias"] = True
@@ -98,17 +99,17 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images [B, resolution, resolution, channels] to logits [B].
+    """Images [B, height, width, channels] to logits [B].
 
     The first layer has no batch norm, as in the paper. Gradient penalties need a norm other than
     "batch".
 
     Raises:
-        ValueError: an unknown norm, a resolution that is not a power of 2 from 8 to 128, or
+        ValueError: an unknown norm, a resolution that no grid grows to in 1 to 5 doublings, or
             images of another resolution.
     """
 
-    resolution: int = 32
+    resolution: Resolution = 32
     width: int = 64
     norm: str = "none"
     num_classes: int | None = None
@@ -123,7 +124,7 @@ class Discriminator(nn.Module):
         train: bool = False,
         axis_name: str | None = None,
     ) -> Float[Array, " b"]:
-        widths = _widths(self.resolution, self.width, self.norm)
+        _, widths = _shape(self.resolution, self.width, self.norm)
         check_images(x, self.resolution)
         spectral = self.norm == "spectral"
         options = {
@@ -156,26 +157,26 @@ class Discriminator(nn.Module):
 class GeneratorSection(base.GeneratorSection, kind="dcgan"):
     """Of a DCGAN."""
 
-    resolutions = RESOLUTIONS
+    doublings = DOUBLINGS
 
     width: int = number(64, least=1)
-    """Channels at half the resolution, doubling towards 4×4."""
+    """Channels at half the resolution, doubling towards the grid."""
     norm: Norm = "batch"
     """batch, spectral or none."""
 
     def build(self, form: Form) -> nn.Module:
-        resolution, _, channels = form.shape
-        return Generator(resolution, channels, self.width, self.norm, **self.options(form))
+        sizes = form.resolution, form.channels, self.width
+        return Generator(*sizes, self.norm, **self.options(form))
 
 
 @dataclasses.dataclass(frozen=True)
 class DiscriminatorSection(base.DiscriminatorSection, kind="dcgan"):
     """Of a DCGAN."""
 
-    resolutions = RESOLUTIONS
+    doublings = DOUBLINGS
 
     width: int = number(64, least=1)
-    """Channels at half the resolution, doubling towards 4×4."""
+    """Channels at half the resolution, doubling towards the grid."""
     norm: Norm = "none"
     """batch, spectral or none."""
 
@@ -184,4 +185,4 @@ class DiscriminatorSection(base.DiscriminatorSection, kind="dcgan"):
         return self.norm == "batch"
 
     def build(self, form: Form) -> nn.Module:
-        return Discriminator(form.shape[0], self.width, self.norm, **self.options(form))
+        return Discriminator(form.resolution, self.width, self.norm, **self.options(form))

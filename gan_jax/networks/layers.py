@@ -19,6 +19,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from gan_jax.resolutions import Resolution, in_words, sides
+
 Dtype = Any
 Initializer = Callable[..., Array]
 Images = Float[Array, "n h w c_in"]
@@ -416,15 +418,15 @@ def instance_norm(x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
     return (centered * lax.rsqrt(variance + 1e-5)).astype(x.dtype)
 
 
-def check_images(x: Float[Array, "b h w c"], resolution: int) -> None:
+def check_images(x: Float[Array, "b h w c"], resolution: Resolution) -> None:
     """That images have this resolution.
 
     Raises:
         ValueError: they do not.
     """
-    if x.shape[1:3] != (resolution, resolution):
+    if x.shape[1:3] != sides(resolution):
         raise ValueError(
-            f"a discriminator for {resolution}×{resolution} pixels cannot judge images of "
+            f"a discriminator for {in_words(resolution)} pixels cannot judge images of "
             f"{x.shape[1]}×{x.shape[2]}"
         )
 

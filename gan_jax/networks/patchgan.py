@@ -17,6 +17,7 @@ from gan_jax.errors import InputError
 from gan_jax.networks import base
 from gan_jax.networks.base import Form
 from gan_jax.networks.layers import Conv, Dtype, instance_norm
+from gan_jax.resolutions import in_words
 from gan_jax.sections import number
 
 PatchNorm = Literal["instance", "spectral", "none"]
@@ -84,11 +85,12 @@ class DiscriminatorSection(base.DiscriminatorSection, kind="patchgan"):
         super().check(form, where)
         if form.num_classes is not None:
             raise InputError(f"{where}.kind patchgan knows no classes: take dcgan or resnet, say")
-        side = form.shape[0]
-        if side % 2**self.layers or side < smallest(self.layers):
+        sides = form.shape[:2]
+        if any(side % 2**self.layers for side in sides) or min(sides) < smallest(self.layers):
             raise InputError(
                 f"{where}.layers {self.layers} is for images whose sides are multiples of "
-                f"{2**self.layers} from {smallest(self.layers)} pixels on, not {side}"
+                f"{2**self.layers} from {smallest(self.layers)} pixels on, not "
+                f"{in_words(form.resolution)}"
             )
 
     def build(self, form: Form) -> nn.Module:

@@ -5,17 +5,17 @@ paper leaves something open, its published code. The blocks are ResNeXt's with a
 bottleneck, initialised as in Zhang et al., "Fixup Initialization", 2019.
 
 Both networks have a stage of residual blocks at each resolution from 4×4 up, and `widths`,
-`groups` list their stages in that order: n of them make images of 4·2^(n−1) pixels. The
-discriminator passes through them the other way.
+`groups` list their stages in that order: n of them make images of 4·2^(n−1) pixels, or 2^(n−1)
+times as large as `start`. The discriminator passes through them the other way.
 
-`dtype` is what the stages above 4×4 compute in; that one, and all behind it that makes the logits,
-is computed in float32.
+`dtype` is what the stages above the first compute in; that one, and all behind it that makes the
+logits, is computed in float32.
 """
 
 import dataclasses
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -23,9 +23,10 @@ from jaxtyping import Array, Float, Int
 
 from gan_jax.errors import InputError
 from gan_jax.networks import base
-from gan_jax.networks.base import Form
+from gan_jax.networks.base import Form, grown
 from gan_jax.networks.layers import Conv, Dense, Dtype, Embed, Initializer, check_images
 from gan_jax.networks.resampling import filter_down, filter_up
+from gan_jax.resolutions import Growth, in_words
 
 SLOPE = 0.2
 """Of the leaky ReLUs."""
@@ -157,7 +158,7 @@ class _Stage(nn.Module):
 
 
 def _stages(network: "Generator | Discriminator") -> list[tuple[int, int, _Stage]]:
-    """Resolution, width and residual blocks of each stage, from 4×4 up."""
+    """Shorter side, width and residual blocks of each stage, from the grid up."""
     widths, groups, blocks = network.widths, network.groups, network.blocks
     if not widths or len(widths) != len(groups) or blocks < 1:
         raise ValueError(
@@ -169,8 +170,8 @@ def _stages(network: "Generator | Discriminator") -> list[tuple[int, int, _Stage
     gain = math.sqrt(2 / (1 + SLOPE**2)) * (len(widths) * blocks) ** (-1 / 4)
     stages = []
     for i, (width, cardinality) in enumerate(zip(widths, groups, strict=True)):
-        resolution = 4 * 2**i
-        dtype = jnp.float32 if resolution == 4 else network.dtype
+        resolution = min(network.start) * 2**i
+        dtype = jnp.float32 if i == 0 else network.dtype
         name = f"stage_{resolution}"
         stage = _Stage(cardinality, blocks, network.expansion, gain, dtype, name=name)
         stages.append((resolution, width, stage))
@@ -178,12 +179,12 @@ def _stages(network: "Generator | Discriminator") -> list[tuple[int, int, _Stage
 
 
 class Generator(nn.Module):
-    """Latents [B, latent_dim] to images [B, resolution, resolution, channels] around (−1, 1):
-    there is no tanh.
+    """Latents [B, latent_dim] to images [B, height, width, channels] around (−1, 1): there is no
+    tanh.
 
-    It starts from a learned 4×4 image per channel, times a linear map of the latents. An
-    embedding of the label is concatenated to these, with as many dimensions as they have unless
-    `embedding_dim` says otherwise.
+    It starts from a learned image of 4×4, or of `start`, per channel, times a linear map of the
+    latents. An embedding of the label is concatenated to these, with as many dimensions as they
+    have unless `embedding_dim` says otherwise.
 
     Raises:
         ValueError: widths and groups of different lengths, no blocks, or groups that do not divide
@@ -199,6 +200,8 @@ class Generator(nn.Module):
     num_classes: int | None = None
     embedding_dim: int | None = None
     dtype: Dtype = jnp.float32
+    start: tuple[int, int] = (4, 4)
+    """Height and width of the first stage, which double with every other one."""
 
     @nn.compact
     def __call__(
@@ -216,10 +219,10 @@ class Generator(nn.Module):
             z = jnp.concatenate([z, embedding(label)], axis=-1)
         width = self.widths[0]
         x = Dense(width, use_bias=False, kernel_init=_normal(), name="dense")(z)
-        basis = self.param("basis", nn.initializers.normal(1.0), (4, 4, width))
+        basis = self.param("basis", nn.initializers.normal(1.0), (*self.start, width))
         x = basis * x[:, None, None]
         for resolution, width, stage in stages:
-            if resolution > 4:
+            if resolution > min(self.start):
                 if width != x.shape[-1]:  # before there are four times as many pixels
                     name = f"width_{resolution}"
                     x = _pointwise(width, dtype=stage.dtype, name=name)(x)
@@ -229,12 +232,12 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images [B, resolution, resolution, channels] to logits [B].
+    """Images [B, height, width, channels] to logits [B].
 
-    It ends in a learned 4×4 weighting per channel and a linear map. With `num_classes`, this has
-    `embedding_dim` (by default `widths[0]`) outputs, and the logit is their inner product with an
-    embedding of the label: the projection of Miyato and Koyama, "cGANs with Projection
-    Discriminator", 2018, without its unconditional part.
+    It ends in a learned weighting of 4×4, or of `start`, per channel and a linear map. With
+    `num_classes`, this has `embedding_dim` (by default `widths[0]`) outputs, and the logit is their
+    inner product with an embedding of the label: the projection of Miyato and Koyama, "cGANs with
+    Projection Discriminator", 2018, without its unconditional part.
 
     Raises:
         ValueError: widths and groups of different lengths, no blocks, groups that do not divide the
@@ -249,6 +252,8 @@ class Discriminator(nn.Module):
     num_classes: int | None = None
     embedding_dim: int | None = None
     dtype: Dtype = jnp.float32
+    start: tuple[int, int] = (4, 4)
+    """Height and width of the first stage, which double with every other one."""
 
     @nn.compact
     def __call__(
@@ -261,7 +266,8 @@ class Discriminator(nn.Module):
     ) -> Float[Array, " b"]:
         stages = _stages(self)
         full, width, _ = stages[-1]
-        check_images(x, full)
+        height, wide = (side * full // min(self.start) for side in self.start)
+        check_images(x, (height, wide))
         x = _pointwise(width, dtype=self.dtype, name="image")(x)
         for resolution, width, stage in reversed(stages):
             if resolution < full:
@@ -270,7 +276,7 @@ class Discriminator(nn.Module):
                     name = f"width_{2 * resolution}"
                     x = _pointwise(width, dtype=stage.dtype, name=name)(x)
             x = stage(x)
-        basis = self.param("basis", nn.initializers.normal(1 / 4), (4, 4, width))
+        basis = self.param("basis", nn.initializers.normal(1 / 4), (*self.start, width))
         x = jnp.sum(basis * x, axis=(1, 2))
         features = 1 if self.num_classes is None else self.embedding_dim or width
         x = Dense(features, use_bias=False, kernel_init=_normal(), name="dense")(x)
@@ -280,20 +286,33 @@ class Discriminator(nn.Module):
         return jnp.sum(x, axis=-1)
 
 
+_DOUBLINGS = range(1, 16)
+
+
 class _Widths(base.NetworkSection):
     """What both sections have in common."""
+
+    doublings = _DOUBLINGS
 
     widths: tuple[int, ...]
     groups: tuple[int, ...]
 
     def check(self, form: Form, where: str) -> None:
         super().check(form, where)
-        if not self.widths or 4 << (len(self.widths) - 1) != form.shape[0]:
+        start, doublings = self._growth(form)
+        if len(self.widths) != doublings + 1:
             raise InputError(
-                f"r3gan networks have a width for every resolution from 4×4 up to that of the "
-                f"data, {form.shape[0]}×{form.shape[0]}: set generator.widths and "
-                "discriminator.widths"
+                f"r3gan networks have a width for every resolution from {in_words(start)} up to "
+                f"that of the data, {in_words(form.resolution)}: set generator.widths and "
+                f"discriminator.widths to {doublings + 1} numbers each"
             )
+
+    def options(self, form: Form) -> dict[str, Any]:
+        start, _ = self._growth(form)
+        return {**super().options(form), "start": start}
+
+    def _growth(self, form: Form) -> Growth:
+        return grown("r3gan networks are", form.resolution, _DOUBLINGS)
 
     @property
     def _groups(self) -> tuple[int, ...]:
@@ -305,12 +324,12 @@ class GeneratorSection(_Widths, base.GeneratorSection, kind="r3gan"):
     """Of R3GAN."""
 
     widths: tuple[int, ...] = ()
-    """Channels from 4×4 up to the full resolution."""
+    """Channels from the grid, of 4×4 where it is square, up to the full resolution."""
     groups: tuple[int, ...] = ()
-    """Groups of the 3×3 convolutions, from 4×4 up. None given: of 16 channels each."""
+    """Groups of the 3×3 convolutions, from the grid up. None given: of 16 channels each."""
 
     def build(self, form: Form) -> nn.Module:
-        return Generator(self.widths, self._groups, channels=form.shape[2], **self.options(form))
+        return Generator(self.widths, self._groups, channels=form.channels, **self.options(form))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -318,9 +337,9 @@ class DiscriminatorSection(_Widths, base.DiscriminatorSection, kind="r3gan"):
     """Of R3GAN."""
 
     widths: tuple[int, ...] = ()
-    """Channels from 4×4 up to the full resolution."""
+    """Channels from the grid, of 4×4 where it is square, up to the full resolution."""
     groups: tuple[int, ...] = ()
-    """Groups of the 3×3 convolutions, from 4×4 up. None given: of 16 channels each."""
+    """Groups of the 3×3 convolutions, from the grid up. None given: of 16 channels each."""
 
     def build(self, form: Form) -> nn.Module:
         return Discriminator(self.widths, self._groups, **self.options(form))

@@ -13,6 +13,7 @@ discriminator's first; it doubles towards the low resolutions, up to 16 times: t
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -21,7 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from gan_jax.networks import base
-from gan_jax.networks.base import Form, Norm, check_norm
+from gan_jax.networks.base import Form, Norm, check_norm, grown
 from gan_jax.networks.layers import (
     Conv,
     Dense,
@@ -33,31 +34,33 @@ from gan_jax.networks.layers import (
 )
 from gan_jax.networks.normalization import ClassBatchNorm
 from gan_jax.networks.resampling import average_down, repeat_up
+from gan_jax.resolutions import Resolution
 from gan_jax.sections import number
 
-RESOLUTIONS = (32, 64, 128)
 CONDITIONINGS = ("projection", "auxiliary")
 
-# Channels at 4×4 and after each of the generator's blocks, and after each of the discriminator's,
-# in units of the width; and how many of the latter, from the first, halve the resolution.
-_UP = {32: (1, 1, 1, 1), 64: (16, 8, 4, 2, 1), 128: (16, 16, 8, 4, 2, 1)}
-_DOWN = {32: (1, 1, 1, 1), 64: (1, 2, 4, 8, 16), 128: (1, 2, 4, 8, 16, 16)}
-_HALVINGS = {32: 2, 64: 5, 128: 5}
+# By the doublings from the grid to the resolution, from 4×4 to 32, 64 and 128 pixels: channels of
+# the grid and after each of the generator's blocks, and after each of the discriminator's, in units
+# of the width; and how many of the latter, from the first, halve the resolution.
+_UP = {3: (1, 1, 1, 1), 4: (16, 8, 4, 2, 1), 5: (16, 16, 8, 4, 2, 1)}
+_DOWN = {3: (1, 1, 1, 1), 4: (1, 2, 4, 8, 16), 5: (1, 2, 4, 8, 16, 16)}
+_HALVINGS = {3: 2, 4: 5, 5: 5}
+DOUBLINGS = range(3, 6)
 
 _GLOROT = nn.initializers.glorot_uniform()
 _GLOROT_RELU = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")
 
 
 class Generator(nn.Module):
-    """Latents [B, latent_dim] to images [B, resolution, resolution, channels] in (−1, 1).
+    """Latents [B, latent_dim] to images [B, height, width, channels] in (−1, 1).
 
     Without batch norm, a conditional one concatenates an embedding of the label to the latents.
 
     Raises:
-        ValueError: an unknown norm, or a resolution other than 32, 64 or 128.
+        ValueError: an unknown norm, or a resolution that no grid grows to in 3 to 5 doublings.
     """
 
-    resolution: int = 32
+    resolution: Resolution = 32
     channels: int = 3
     width: int = 64
     norm: str = "batch"
@@ -73,8 +76,9 @@ class Generator(nn.Module):
         train: bool = False,
         axis_name: str | None = None,
     ) -> Float[Array, "b h w c"]:
-        _check(self.resolution, self.norm)
-        first, *widths = (self.width * m for m in _UP[self.resolution])
+        check_norm(self.norm)
+        start, doublings = grown("a ResNet is", self.resolution, DOUBLINGS)
+        first, *widths = (self.width * m for m in _UP[doublings])
         options = {"spectral": self.norm == "spectral", "dtype": self.dtype}
 
         def plain_norm(x, name):
@@ -90,8 +94,8 @@ class Generator(nn.Module):
         elif self.num_classes is not None:
             embedding = Embed(self.num_classes, z.shape[-1], **options, name="label")
             z = jnp.concatenate([z, embedding(label, train)], axis=-1)
-        x = Dense(4 * 4 * first, kernel_init=_GLOROT, **options, name="dense")(z, train)
-        x = x.reshape(-1, 4, 4, first)
+        x = Dense(math.prod(start) * first, kernel_init=_GLOROT, **options, name="dense")(z, train)
+        x = x.reshape(-1, *start, first)
         for i, width in enumerate(widths):
             x = Block(width, "up", norm=norm, **options, name=f"block_{i}")(x, train)
         x = nn.relu(x if norm is None else plain_norm(x, "norm"))
@@ -100,7 +104,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images [B, resolution, resolution, channels] to logits [B].
+    """Images [B, height, width, channels] to logits [B].
 
     With `num_classes`, `conditioning` is "projection" (Miyato and Koyama, 2018) or "auxiliary"
     (Odena, Olah and Shlens, "Conditional Image Synthesis with Auxiliary Classifier GANs", 2017).
@@ -109,10 +113,10 @@ class Discriminator(nn.Module):
 
     Raises:
         ValueError: an unknown norm or conditioning, an auxiliary classifier without classes, a
-            resolution other than 32, 64 or 128, or images of another resolution.
+            resolution that no grid grows to in 3 to 5 doublings, or images of another resolution.
     """
 
-    resolution: int = 32
+    resolution: Resolution = 32
     width: int = 64
     norm: str = "spectral"
     num_classes: int | None = None
@@ -128,17 +132,19 @@ class Discriminator(nn.Module):
         train: bool = False,
         axis_name: str | None = None,
     ) -> Float[Array, " b"] | tuple[Float[Array, " b"], Float[Array, "b classes"]]:
-        _check(self.resolution, self.norm)
+        check_norm(self.norm)
+        _, doublings = grown("a ResNet is", self.resolution, DOUBLINGS)
         check_images(x, self.resolution)
         options = {"spectral": self.norm == "spectral", "dtype": self.dtype}
 
         def norm(x, name):
             return batch_norm(train, axis_name, self.dtype, name)(x)
 
-        for i, multiple in enumerate(_DOWN[self.resolution]):
+        for i, multiple in enumerate(_DOWN[doublings]):
+            even = not any(side % 2 for side in x.shape[1:3])  # or there is no half of it
             x = Block(
                 self.width * multiple,
-                "down" if i < _HALVINGS[self.resolution] else "same",
+                "down" if even and i < _HALVINGS[doublings] else "same",
                 hidden=None if i == 0 else x.shape[-1],
                 preactivation=i > 0,
                 norm=norm if self.norm == "batch" else None,
@@ -248,17 +254,11 @@ class Head(nn.Module):
         return logits
 
 
-def _check(resolution: int, norm: str) -> None:
-    if resolution not in RESOLUTIONS:
-        raise ValueError(f"a ResNet makes images of {RESOLUTIONS} pixels, not {resolution}")
-    check_norm(norm)
-
-
 @dataclasses.dataclass(frozen=True)
 class GeneratorSection(base.GeneratorSection, kind="resnet"):
     """Of SNGAN's residual networks."""
 
-    resolutions = RESOLUTIONS
+    doublings = DOUBLINGS
 
     width: int = number(64, least=1)
     """The paper's base width: 256 at 32 pixels, 64 above."""
@@ -266,15 +266,15 @@ class GeneratorSection(base.GeneratorSection, kind="resnet"):
     """batch, spectral or none."""
 
     def build(self, form: Form) -> nn.Module:
-        resolution, _, channels = form.shape
-        return Generator(resolution, channels, self.width, self.norm, **self.options(form))
+        sizes = form.resolution, form.channels, self.width
+        return Generator(*sizes, self.norm, **self.options(form))
 
 
 @dataclasses.dataclass(frozen=True)
 class DiscriminatorSection(base.DiscriminatorSection, kind="resnet"):
     """Of SNGAN's residual networks."""
 
-    resolutions = RESOLUTIONS
+    doublings = DOUBLINGS
     classifies = True
 
     width: int = number(64, least=1)
@@ -289,5 +289,5 @@ class DiscriminatorSection(base.DiscriminatorSection, kind="resnet"):
     def build(self, form: Form) -> nn.Module:
         conditioning = "auxiliary" if form.auxiliary else "projection"
         return Discriminator(
-            form.shape[0], self.width, self.norm, conditioning=conditioning, **self.options(form)
+            form.resolution, self.width, self.norm, conditioning=conditioning, **self.options(form)
         )

@@ -22,18 +22,19 @@ from jaxtyping import Array, Float, Int, Key
 
 from gan_jax import parallel
 from gan_jax.networks import base
-from gan_jax.networks.base import Form
+from gan_jax.networks.base import Form, grown
 from gan_jax.networks.layers import Dtype, Embed, check_images
 from gan_jax.networks.modulated import Conv, Dense, ModulatedConv, leaky_relu
 from gan_jax.networks.resampling import filter_up
+from gan_jax.resolutions import Resolution
 from gan_jax.sections import number
 
+DOUBLINGS = range(1, 16)
 
-def _widths(resolution: int, width: int, max_width: int) -> list[int]:
-    """Channel counts from 4×4 up to the full resolution."""
-    doublings = resolution.bit_length() - 3
-    if resolution != 4 << max(doublings, 1):
-        raise ValueError(f"StyleGAN2 makes images of 8, 16, 32, … pixels, not {resolution}")
+
+def _widths(resolution: Resolution, width: int, max_width: int) -> list[int]:
+    """Channel counts from the grid up to the full resolution."""
+    _, doublings = grown("a StyleGAN2 is", resolution, DOUBLINGS)
     return [min(width << i, max_width) for i in reversed(range(doublings + 1))]
 
 
@@ -63,17 +64,18 @@ class Mapping(nn.Module):
 
 
 class Generator(nn.Module):
-    """Latents [B, latent_dim] to images [B, resolution, resolution, channels], not bounded.
+    """Latents [B, latent_dim] to images [B, height, width, channels], not bounded.
 
     A mapping network turns latents into styles w, one for each of the `layers`; these modulate the
-    convolutions that grow a learned 4×4 constant. Every resolution adds to the image.
+    convolutions that grow a learned constant, of 4×4 for square images of 8, 16, 32, … pixels, and
+    of 6×8 for 48×64. Every resolution adds to the image.
 
     Raises:
-        ValueError: a resolution that is not a power of 2 from 8, a mapping without layers, or a
+        ValueError: a resolution that no grid doubles to, a mapping without layers, or a
             style mixing that is not a probability.
     """
 
-    resolution: int = 32
+    resolution: Resolution = 32
     channels: int = 3
     width: int = 64
     max_width: int = 512
@@ -136,8 +138,9 @@ class Generator(nn.Module):
             )
             return to_rgb(x, w[:, 2 * i + 1]).astype(jnp.float32)
 
+        start, _ = grown("a StyleGAN2 is", self.resolution, DOUBLINGS)
         constant = self.param(
-            "constant", nn.initializers.normal(1.0), (4, 4, widths[0]), jnp.float32
+            "constant", nn.initializers.normal(1.0), (*start, widths[0]), jnp.float32
         )
         x = jnp.broadcast_to(constant, (len(z), *constant.shape))
         x = convolve(x, 0, widths[0])
@@ -187,7 +190,7 @@ def _noise(
 
 
 class Discriminator(nn.Module):
-    """Images [B, resolution, resolution, channels] to logits [B].
+    """Images [B, height, width, channels] to logits [B].
 
     An example's logit depends on others too: on the standard deviation over groups of
     `minibatch_std` neighbours (of the largest divisor of the batch up to that), which should be all
@@ -197,18 +200,18 @@ class Discriminator(nn.Module):
     With labels, the logit is the product of the features with an embedding of the label.
 
     Raises:
-        ValueError: a resolution that is not a power of 2 from 8, images of another resolution, or
+        ValueError: a resolution that no grid doubles to, images of another resolution, or
             groups of less than 1 example.
     """
 
-    resolution: int = 32
+    resolution: Resolution = 32
     width: int = 64
     max_width: int = 512
     residual: bool = True
     minibatch_std: int = 4
     num_classes: int | None = None
     dtype: Dtype = jnp.float32
-    """Above 4×4 pixels; what remains is computed in float32."""
+    """Above the grid; what remains is computed in float32."""
 
     @nn.compact
     def __call__(
@@ -260,9 +263,10 @@ class GeneratorSection(base.GeneratorSection, kind="stylegan2"):
     """Of StyleGAN2. Its styles have as many features as there are latents."""
 
     truncates = True
+    doublings = DOUBLINGS
 
     width: int = number(64, least=1)
-    """Channels at the full resolution, doubling towards 4×4."""
+    """Channels at the full resolution, doubling towards the grid."""
     max_width: int = number(512, least=1)
     """Channels at most."""
     depth: int = number(3, least=0)
@@ -278,10 +282,9 @@ class GeneratorSection(base.GeneratorSection, kind="stylegan2"):
         return module.layers, module.style_dim
 
     def _module(self, form: Form) -> Generator:
-        resolution, _, channels = form.shape
         return Generator(
-            resolution,
-            channels,
+            form.resolution,
+            form.channels,
             self.width,
             max_width=self.max_width,
             mapping_depth=self.depth,
@@ -296,9 +299,10 @@ class DiscriminatorSection(base.DiscriminatorSection, kind="stylegan2"):
     """Of StyleGAN2."""
 
     compares = True
+    doublings = DOUBLINGS
 
     width: int = number(64, least=1)
-    """Channels at the full resolution, doubling towards 4×4."""
+    """Channels at the full resolution, doubling towards the grid."""
     max_width: int = number(512, least=1)
     """Channels at most."""
     residual: bool = True
@@ -308,7 +312,7 @@ class DiscriminatorSection(base.DiscriminatorSection, kind="stylegan2"):
 
     def build(self, form: Form) -> nn.Module:
         return Discriminator(
-            form.shape[0],
+            form.resolution,
             self.width,
             max_width=self.max_width,
             residual=self.residual,

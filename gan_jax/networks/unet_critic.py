@@ -19,6 +19,7 @@ from gan_jax.networks import base
 from gan_jax.networks.base import Form
 from gan_jax.networks.layers import Conv, Dtype
 from gan_jax.networks.resampling import bilinear_up
+from gan_jax.resolutions import in_words
 from gan_jax.sections import number
 
 _HALVINGS = 3
@@ -79,11 +80,10 @@ class DiscriminatorSection(base.DiscriminatorSection, kind="unet"):
         super().check(form, where)
         if form.num_classes is not None:
             raise InputError(f"{where}.kind unet knows no classes: take dcgan or resnet, say")
-        side = form.shape[0]
-        if side % _MULTIPLE:
+        if any(side % _MULTIPLE for side in form.shape[:2]):
             raise InputError(
                 f"{where}.kind unet is for images whose sides are multiples of {_MULTIPLE}, not "
-                f"{side}: set data.resolution to one"
+                f"{in_words(form.resolution)}: set data.resolution to one"
             )
 
     def build(self, form: Form) -> nn.Module:

@@ -199,9 +199,30 @@ def test_blits_are_exact_copies():
         assert plausible((move == -1).sum(), n, p / 4)
 
 
-def test_only_squares_can_be_turned():
-    with pytest.raises(ValueError, match="8×6"):
-        augmented(ADA(), images(1, 8, 6))
+def test_what_is_not_square_is_turned_upside_down_at_most():
+    x = images(400, 16, 8)
+    out = augmented(ADA(("blit",), 1.0), x)
+    assert out.shape == x.shape
+    turned = 0
+    for image, result in zip(x, out, strict=True):
+        padded = np.pad(image, ((2, 2), (1, 1), (0, 0)), mode="reflect")
+        windows = [padded[i : i + 16, j : j + 8] for i in range(5) for j in range(3)]
+        ways = [w[:, ::-1] if flip else w for w in windows for flip in (False, True)]
+        upright = any(np.array_equal(result, way) for way in ways)
+        upside_down = any(np.array_equal(result[::-1, ::-1], way) for way in ways)
+        assert upright or upside_down
+        turned += upside_down and not upright
+    assert plausible(turned, 400, 0.5)
+
+
+def test_opacity_is_moved_but_keeps_its_values():
+    x = images(40, 8, 8, 4)
+    colored = augmented(ADA(("color",), 1.0), x)
+    np.testing.assert_array_equal(colored[..., 3], x[..., 3])
+    np.testing.assert_array_equal(colored[..., :3], augmented(ADA(("color",), 1.0), x[..., :3]))
+    moved = augmented(ADA(("blit",), 1.0), x)
+    assert set(moved[..., 3].ravel()) <= set(x[..., 3].ravel())
+    assert not np.array_equal(moved[..., 3], x[..., 3])
 
 
 # Colour.

@@ -111,8 +111,10 @@ def cut_short(file):
         (["--objective.loss", "hing"], ["'hing'", *LOSSES]),
         (["--data.source", "digit"], ["'digit'", "digits", "ring", "tfds:NAME", "folder:PATH"]),
         (["--data.source", "folder:"], ["'folder:'", "folder:PATH"]),
-        (["--data.resolution", "12"], ["not 12", "8, 16, 32, 64, 128", "data.resolution"]),
-        (["--data.resolution", "256"], ["not 256", "8, 16, 32, 64, 128", "data.resolution"]),
+        (["--data.resolution", "9"], ["not for images of 9×9", "of 10×10 or 8×8", "set data."]),
+        (["--data.resolution", "256"], ["not for images of 256×256", "of 224×224", "set data."]),
+        (["--data.resolution", "50x64"], ["of 50×64", "of 48×64 or 56×72", "data.resolution"]),
+        (["--data.resolution", "64x"], ["data.resolution", "as 48x64, not 64x"]),
         (["--data.resolution", "0"], ["data.resolution", "not 0"]),
         (["--data.limit", "-5"], ["data.limit", "not -5"]),
         (["--data.split", "test"], ["splits", "digits has none"]),
@@ -144,7 +146,7 @@ def cut_short(file):
         (["--annealing.learning-rate", "0.1"], ["annealing.learning_rate", "annealing.images"]),
         (["--d-optimizer.freeze", "down_7"], ["down_7", "down_0", "logit"]),
         (["--generator.kind", "r3gan"], ["r3gan", "generator.widths"]),
-        (["--generator.kind", "biggan"], ["biggan", "32", "64", "128", "not 8"]),
+        (["--generator.kind", "biggan"], ["biggan", "not for images of 8×8", "of 32×32"]),
         (
             [
                 *("--augmentation.kind", "ada", "--augmentation.target", "0.6"),
@@ -296,9 +298,11 @@ def test_different_sizes(assert_refused, folder):
     assert_refused("--data.source", f"folder:{folder}", says=says)
 
 
-def test_images_that_are_not_square(assert_refused, tmp_path):
-    Image.new("RGB", (16, 8)).save(tmp_path / "a.png")
-    assert_refused("--data.source", f"folder:{tmp_path}", says=["16×8", "data.resolution"])
+def test_images_of_sides_that_no_network_makes(assert_refused, tmp_path):
+    for i in range(10):
+        Image.new("RGB", (17, 8), (20 * i, 0, 0)).save(tmp_path / f"{i}.png")
+    flags = ["--data.source", f"folder:{tmp_path}", "--batch-size", "4"]
+    assert_refused(*flags, says=["8×17", "of 8×16", "data.resolution"])
 
 
 def test_classes_need_subfolders(assert_refused, folder):
@@ -336,7 +340,9 @@ def test_tfds_unknown_split(assert_refused, tfds_dir):
 
 def test_tfds_resolution_the_network_cannot_make(assert_refused, tfds_dir):
     flags = ["--data.source", "tfds:mnist", "--data-dir", tfds_dir, "--data.split", "test[:16]"]
-    assert_refused(*flags, "--data.budget-gib", "0", says=["not 28", "data.resolution"])
+    flags += ["--generator.kind", "resnet", "--discriminator.kind", "resnet"]
+    says = ["of 28×28", "of 32×32", "data.resolution"]
+    assert_refused(*flags, "--data.budget-gib", "0", says=says)
 
 
 # ---- npz ----
@@ -398,9 +404,10 @@ def test_npz_that_is_none(assert_refused, tmp_path, content):
     assert_refused("--data.source", f"npz:{path}", says=[path])
 
 
-def test_npz_images_that_are_not_square(assert_refused, tmp_path):
-    path = arrays(tmp_path / "a.npz", images=np.zeros((16, 8, 16), np.uint8))
-    assert_refused("--data.source", f"npz:{path}", says=["16×8", "data.resolution"])
+def test_npz_images_of_sides_that_no_network_makes(assert_refused, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (16, 8, 17), dtype=np.uint8)
+    path = arrays(tmp_path / "a.npz", images=images)
+    assert_refused("--data.source", f"npz:{path}", says=["8×17", "of 8×16", "data.resolution"])
 
 
 def test_conditional_without_labels(assert_refused, tmp_path):

@@ -46,13 +46,13 @@ def run(trained, pictures, gan_jax_command, tmp_path):
 def test_it_looks_chooses_says_why_and_trains(run):
     directory, said = run
     assert "44 images in folder:" in said
-    assert "8×8 pixels, the center of each: the images are 9 pixels" in said
+    assert "10×10 pixels, the center of each: the images are 9 pixels" in said
     assert "2 classes, each sampled by its name: by folder (--objective.conditional" in said
     assert "warning: 44 images are few" in said
     assert "2 classes: summer 22, winter 22" in said
     assert "left out: 1 .txt" in said
     opened = Run.open(directory)
-    assert opened.config.data.resolution == opened.data.shape[0] == 8
+    assert opened.config.data.resolution == opened.data.shape[0] == 10
     assert opened.config.objective.conditional
     assert opened.data.class_names == ("summer", "winter")
     assert sorted(p.name for p in (directory / "samples").iterdir()) == [
@@ -127,6 +127,28 @@ def test_a_sheet_has_rows_of_classes(run, gan_jax_command):
     gan_jax_command("sample", directory, "--n", 64, "--out", "sheet.png")
     with Image.open("sheet.png") as sheet:
         assert sheet.width == sheet.height  # 8 columns, and 4 rows of either
+
+
+def test_what_is_transparent_and_not_square_stays_so(gan_jax_command, tmp_path):
+    Path("icons").mkdir()
+    random = np.random.default_rng(0)
+    for i in range(20):
+        array = random.integers(0, 256, (16, 24, 4), dtype=np.uint8)
+        Image.fromarray(array).save(f"icons/{i}.png")
+    flags = ["--data.resolution", "8x12", "--data.channels", 4, "--evaluation.every", 0]
+    flags += [*NARROW, "--iterations", 2]
+    out, error = gan_jax_command("train", "folder:icons", *flags)
+    assert error == ""
+    assert "20 of 20 images can be transparent: kept (data.channels)" in out
+    assert Run.open(Path("runs/icons")).data.shape == (8, 12, 4)
+    gan_jax_command("sample", "runs/icons", "--n", 2, "--out", "two")
+    for path in Path("two").iterdir():
+        with Image.open(path) as image:
+            assert (image.size, image.mode) == ((12, 8), "RGBA")
+    gan_jax_command("interpolate", "runs/icons", "--out", "between.png")
+    with Image.open("between.png") as image:
+        assert image.mode == "RGBA"
+    assert gan_jax_command("evaluate", "runs/icons", "--n", 20)[1] == ""
 
 
 def test_what_is_nothing_to_train_from(gan_jax_command):

@@ -287,3 +287,59 @@ def test_stretch_shows_the_whole_image_and_nothing_else(size):
     array = read(image, form=Form(32, "stretch"))
     assert array.shape == (32, 32, 3)
     alike(corners(array), [RED, GREEN, BLUE, WHITE])
+
+
+@pytest.mark.parametrize("fit", images.FITS)
+@pytest.mark.parametrize("resolution", [(8, 16), (16, 8), (6, 20)])
+def test_every_fit_makes_images_that_are_not_square(fit, resolution):
+    found = read(quarters(RED, GREEN, BLUE, WHITE, 64), form=Form(resolution, fit))
+    assert found.shape == (*resolution, 3)
+    if fit != "pad":
+        alike(corners(found), [RED, GREEN, BLUE, WHITE])
+    else:  # all of it, between bars
+        side = min(resolution)
+        bars = [(found[:, :1], found[:, -1:]), (found[:1], found[-1:])][resolution[0] > side]
+        assert all((bar == 0).all() for bar in bars)
+        assert (found.sum(axis=-1) > 0).sum() == side * side
+
+
+def test_a_crop_of_another_shape_is_from_the_center():
+    wide = Image.new("RGB", (48, 16), RED)
+    wide.paste(Image.new("RGB", (16, 16), GREEN), (16, 0))
+    assert (read(wide, form=Form((16, 16))) == GREEN).all()
+    assert (read(wide, form=Form((8, 24))) != BLUE).any()
+    alike(read(wide, form=Form((8, 24)))[4, [2, 12, 21]], [RED, GREEN, RED])
+
+
+# What stays transparent.
+
+
+def test_opacity_is_kept_where_four_channels_are_asked_for():
+    image = quarters((*RED, 255), (*GREEN, 128), (*HIDDEN, 0), (*BLUE, 255), mode="RGBA")
+    kept = seen(image, form=Form(channels=4))
+    assert kept == [(*RED, 255), (*GREEN, 128), (0, 0, 0, 0), (*BLUE, 255)]
+
+
+@pytest.mark.parametrize("side", [8, 12, 40])
+def test_hidden_colors_do_not_bleed_into_what_stays_transparent(side):
+    image = quarters((*RED, 255), (*RED, 255), (*HIDDEN, 0), (*HIDDEN, 0), mode="RGBA")
+    found = read(image, form=Form(side, channels=4)).astype(int)
+    assert (found[found[..., 3] == 0] == 0).all()
+    visible = found[found[..., 3] > 8]
+    assert len(visible) > side * side / 3
+    assert (np.abs(visible[:, :3] - RED) <= 4).all()
+
+
+def test_what_has_no_opacity_is_opaque_and_padded_with_nothing():
+    found = read(Image.new("L", (8, 16), 77), form=Form(16, "pad", channels=4))
+    assert (found[:, 4:12] == (77, 77, 77, 255)).all()
+    assert (found[:, [0, 1, 2, 3, 12, 13, 14, 15]] == 0).all()
+
+
+@pytest.mark.parametrize(("channels", "expected"), [(1, 255), (3, 255), (4, 0)])
+def test_arrays_with_opacity_are_brought_to_other_channels(channels, expected):
+    array = np.full((8, 8, 4), 50, np.uint8)
+    array[..., 3] = 0
+    found = images.refit(array, Form(4, channels=channels))
+    assert found.shape == (4, 4, channels)
+    assert (found == expected).all()

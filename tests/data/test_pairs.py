@@ -80,9 +80,10 @@ def test_odd_widths_are_named(tmp_path):
     )
 
 
-def test_halves_that_are_not_square_need_a_resolution(tmp_path):
+def test_halves_need_not_be_square(tmp_path):
     write(tmp_path / "a.png", noise(8, 24, 3))
-    assert refusal(tmp_path) == "images of 12×8 pixels: set data.resolution"
+    assert pairs(tmp_path).description.shape == (8, 12, 6)
+    assert pairs(tmp_path, resolution="8x4").description.shape == (8, 4, 6)
     assert pairs(tmp_path, resolution=8).description.shape == (8, 8, 6)
 
 

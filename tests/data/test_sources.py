@@ -608,8 +608,8 @@ def test_splits_are_for_those_that_have_some():
         ("fit", "squeeze", "unknown data.fit 'squeeze': one of crop, pad, stretch"),
         ("background", "whit", "data.background is a color, as white or #1e90ff, not 'whit'"),
         ("white", 0, "data.white is above 0, not 0"),
-        ("channels", 2, r"data.channels is 1 \(grey\) or 3 \(RGB\), not 2"),
-        ("resolution", 0, "data.resolution is at least 1, not 0"),
+        ("channels", 2, r"data.channels is 1 \(grey\), 3 \(RGB\) or 4 \(RGBA\), not 2"),
+        ("resolution", 0, "data.resolution is a side .* or height and width as 48x64, not 0"),
         ("limit", -5, "data.limit is at least 1, not -5"),
     ],
 )

@@ -66,7 +66,7 @@ def shapes(module, *inputs):
         ("none", 1, 10, set()),
     ],
 )
-@pytest.mark.parametrize("resolution", dcgan.RESOLUTIONS)
+@pytest.mark.parametrize("resolution", [8, 16, 32, 64, 128])
 def test_dcgan_shapes(resolution, norm, channels, num_classes, collections):
     options = {"resolution": resolution, "width": 3, "norm": norm, "num_classes": num_classes}
     label = None if num_classes is None else LABEL

@@ -7,6 +7,7 @@ import pytest
 
 from gan_jax.data import Looks
 from gan_jax.errors import InputError
+from gan_jax.resolutions import parse, sides
 from gan_jax.tasks.generation.choice import choose
 
 COLORED, GREY = 3, 1
@@ -26,13 +27,16 @@ def chosen(found, accelerator=False, source="folder:some/pics"):
     [
         (5, 8, 8),
         (8, 8, 8),
-        (20, 16, 16),
-        (28, 32, 32),
+        (20, 20, 20),
+        (28, 28, 28),
         (32, 32, 32),
-        (48, 32, 32),
+        (38, 40, 40),
+        (48, 48, 48),
+        (50, 48, 48),
         (60, 64, 64),
-        (96, 64, 64),
-        (110, 64, 128),
+        (96, 64, 96),
+        (100, 64, 96),
+        (110, 64, 112),
         (4000, 64, 128),
     ],
 )
@@ -41,6 +45,26 @@ def test_the_size_is_one_that_the_networks_make(side, on_cpu, on_accelerator):
         config = chosen(looks(side), accelerator).config
         config.validate()
         assert config.data.resolution == resolution
+
+
+@pytest.mark.parametrize(
+    ("sizes", "resolution", "cut"),
+    [
+        ([(48, 64)], "48x64", False),
+        ([(480, 640)] * 9 + [(640, 480)], "56x72", True),
+        ([(480, 640)] * 8 + [(640, 480)] * 2, 64, True),
+        ([(218, 178)], "72x56", True),
+        ([(300, 310)], 64, True),
+        ([(30, 4000)], 32, True),
+    ],
+)
+def test_images_of_one_shape_keep_it(sizes, resolution, cut):
+    choice = chosen(Looks(tuple(sizes), 1000, COLORED))
+    choice.config.validate()
+    assert choice.config.data.resolution == resolution
+    assert ("the center of each" in choice.reasons[0].what) == cut
+    height, width = sides(parse(str(resolution)))
+    assert height * width < 1.1 * 64**2
 
 
 @pytest.mark.parametrize(
@@ -112,14 +136,18 @@ def test_points_are_refused():
 
 def test_the_recipe_page_says_the_same():
     rows = re.findall(r"^\| (CPU|accelerator) \|(.*) \|$", RECIPES.read_text(), re.MULTILINE)
-    assert len(rows) == 7
+    assert len(rows) == 8
     for hardware, numbers in rows:
-        side, resolution, width, batch, gamma = map(float, numbers.split("|"))
+        resolution, width, batch, gamma = map(float, numbers.split("|"))
         accelerator = hardware == "accelerator"
-        config = chosen(looks(int(side)), accelerator).config
-        assert (config.data.resolution, config.batch_size) == (resolution, batch)
-        assert config.generator.width == config.discriminator.width == width
-        assert dict(config.objective.penalties) == {"r1": gamma}
-        if side > 1:
-            smaller = chosen(looks(int(side) - 1), accelerator).config
-            assert smaller.data.resolution < resolution
+
+        def numbers_of(side, accelerator=accelerator):
+            config = chosen(looks(side), accelerator).config
+            assert config.generator.width == config.discriminator.width
+            penalties = dict(config.objective.penalties)
+            return config.data.resolution, config.generator.width, config.batch_size, penalties
+
+        row = (width, batch, {"r1": gamma})
+        assert numbers_of(int(resolution)) == (resolution, *row)
+        if resolution > 8:
+            assert numbers_of(int(0.9 * resolution))[1:] != row

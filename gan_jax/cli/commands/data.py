@@ -47,7 +47,7 @@ def check(
     some = shown(findings.good, choice.config.data.form, SHOWN)
     with writing(out):
         figures.save(figures.sheet(some / 127.5 - 1, 8), out)
-    side = choice.config.data.resolution
-    print(f"as networks would see {len(some)} of them, at {side}×{side} pixels: {out}")
+    height, width = some.shape[1:3]
+    print(f"as networks would see {len(some)} of them, at {height}×{width} pixels: {out}")
     skip = "" if len(findings.good) == len(findings.files) else " --skip-bad-images"
     print(f"to train on them: gan-jax train {shlex.quote(f'folder:{folder}')}{skip}")

@@ -113,10 +113,9 @@ def _notes(
     transparent = sum(h is not None and h.transparent for h in headers)
     if transparent:
         color = "#{:02x}{:02x}{:02x}".format(*(form.background or images.WHITE))
-        notes.append(
-            f"{transparent:,} of {len(headers):,} images can be transparent: seen on {color} "
-            "(data.background)"
-        )
+        kept = form.channels == 4
+        what = "kept (data.channels)" if kept else f"seen on {color} (data.background)"
+        notes.append(f"{transparent:,} of {len(headers):,} images can be transparent: {what}")
     return tuple(notes)
 
 

@@ -72,6 +72,10 @@ class Kind:
         return self.name if self.argument is None else f"{self.name}:{self.argument}"
 
 
+_ALIKE, _MOST = 0.05, 0.9
+"""Ratios of sides that differ by no more are one, if so many of the images have it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Looks:
     """What a source holds, before anything is chosen about it."""
@@ -85,14 +89,16 @@ class Looks:
     """How many examples each class has; empty if there are none, or it is not known."""
 
     @property
-    def side(self) -> int:
-        """The median of the shorter sides, in pixels."""
-        return int(np.median([min(size) for size in self.sizes]))
-
-    @property
-    def is_square(self) -> bool:
-        """Whether all images are."""
-        return all(h == w for h, w in self.sizes)
+    def size(self) -> tuple[int, int]:
+        """Height and width that most images have, smaller or larger: of the shorter sides the
+        median, in pixels, twice if the ratios of the sides differ."""
+        side = np.median([min(size) for size in self.sizes])
+        ratios = np.log([h / w for h, w in self.sizes])
+        middle = np.median(ratios)
+        common = np.mean(np.abs(ratios - middle) < _ALIKE) >= _MOST
+        longer = side * np.exp(np.abs(middle)) if common else side
+        size = round(float(side)), round(float(longer))
+        return size if middle < 0 else (size[1], size[0])
 
 
 def in_memory(
@@ -106,15 +112,19 @@ def in_memory(
     """A source from arrays, whose images are brought to the form asked for.
 
     Raises:
-        InputError: images that are not square, or neither grey nor RGB.
+        InputError: images that are neither grey, RGB nor RGBA, or RGBA and it is not said whether
+            to stay so.
     """
     form = request.form
-    if real.ndim == 4 and real.shape[3] not in (1, 3):
-        raise InputError(f"images of {real.shape[3]} channels: 1 (grey) or 3 (RGB) are supported")
+    if real.ndim == 4 and real.shape[3] not in (1, 3, 4):
+        raise InputError(f"images of {real.shape[3]} channels, not 1 (grey), 3 (RGB) or 4 (RGBA)")
+    if real.ndim == 4 and real.shape[3] == 4 and form.channels is None:
+        raise InputError(
+            "images of 4 channels: set data.channels to 4 to keep what is transparent, or to 3 to "
+            "see it on data.background"
+        )
     if real.ndim == 4 and (form.resolution is not None or form.channels is not None):
         real = np.stack([images.refit(image, form) for image in real])
-    if real.ndim == 4 and real.shape[1] != real.shape[2]:
-        raise InputError(f"images of {real.shape[2]}×{real.shape[1]} pixels: set data.resolution")
     label = None if label is None else label.astype(np.int32)
     if fingerprint is None:
         fingerprint = digest(real, *([] if label is None else [label]))
@@ -137,7 +147,7 @@ def lazy(
     that can be read.
 
     Raises:
-        InputError: that one is not square, or none can be read.
+        InputError: none can be read.
     """
     shape = None
     for i in range(examples):
@@ -149,8 +159,6 @@ def lazy(
                 raise
     if shape is None:
         raise InputError("none of the images can be read")
-    if shape[0] != shape[1]:
-        raise InputError(f"images of {shape[1]}×{shape[0]} pixels: set data.resolution")
 
     def read_checked(index: int) -> Example:
         image, label = read(index)

@@ -41,8 +41,9 @@ def load(path: str | Path | None = None) -> Extractor:
     A file whose name ends in a hyphen and at least eight hexadecimal digits is taken for one that
     was named by PyTorch's convention: its SHA-256 must begin with them.
 
-    The extractor takes images of 1 or 3 channels and any size. As in pytorch-fid they are brought
-    to 299×299 by bilinear interpolation without a low-pass filter, so that large ones alias.
+    The extractor takes images of 1, 3 or 4 channels and any size. As in pytorch-fid they are
+    brought to 299×299 by bilinear interpolation without a low-pass filter, so that large ones
+    alias.
 
     Raises:
         InputError: the weights cannot be downloaded or read, are not those their checksum promises,
@@ -63,16 +64,18 @@ def _apply(variables: dict, images: Num[Array, "b h w c"]) -> tuple[Array, Array
 
 
 def prepare(images: Num[Array | np.ndarray, "b h w c"]) -> Float[Array, "b 299 299 3"]:
-    """Images [b, h, w, 1 or 3] from 0 to 255, as the network takes them: float32
-    [b, 299, 299, 3] from −1 to 1.
+    """Images [b, h, w, 1, 3 or 4] from 0 to 255, as the network takes them: float32
+    [b, 299, 299, 3] from −1 to 1. What is transparent is seen on white.
 
     Raises:
         InputError: images of another number of channels.
     """
     n, _, _, channels = images.shape
-    if channels not in (1, 3):
-        raise InputError(f"Inception-v3 takes images of 1 or 3 channels, not {channels}")
+    if channels not in (1, 3, 4):
+        raise InputError(f"Inception-v3 takes images of 1, 3 or 4 channels, not {channels}")
     x = images.astype(jnp.float32) / 255
+    if channels == 4:
+        x, channels = x[..., :3] * x[..., 3:] + 1 - x[..., 3:], 3
     x = jax.image.resize(x, (n, SIDE, SIDE, channels), "linear", antialias=False)
     return jnp.broadcast_to(2 * x - 1, (n, SIDE, SIDE, 3))
 

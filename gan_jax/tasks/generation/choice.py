@@ -3,7 +3,9 @@
 What is chosen is a function of a few facts alone. `docs/guides/recipes.md` says the same in words.
 """
 
-from typing import NamedTuple
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from gan_jax.augment.diffaugment import DiffAugmentSection
 from gan_jax.augment.sections import AugmentationSection, NoAugmentation
@@ -11,13 +13,16 @@ from gan_jax.config import Average, Evaluation, Optimizer
 from gan_jax.data import Data, Looks
 from gan_jax.errors import InputError
 from gan_jax.networks import dcgan
+from gan_jax.resolutions import Resolution, as_text, in_words, nearest, sides
 from gan_jax.tasks.generation.config import Config, Objective
 
 LARGEST, LARGEST_ON_CPU = 128, 64
-ENLARGED = 0.85
-"""How much smaller than a resolution images may be to be brought to it."""
+"""The side of a square with as many pixels as any resolution may have, or hardly more."""
 WIDTH = {8: 64, 16: 48, 32: 32, 64: 24}
-GAMMA = {8: 0.1, 16: 0.1, 32: 0.1, 64: 1.0, 128: 10.0}
+GAMMA = {8: 0.1, 48: 1.0, 96: 10.0}
+"""From that side on."""
+OBLONG = 1.15, 4.0
+"""The ratios of the sides between which images are kept as they are, and not cut to squares."""
 BATCH = 32
 WIDTH_ON_ACCELERATORS = 64
 BATCH_ON_ACCELERATORS = 64
@@ -57,10 +62,11 @@ def choose(source: str, looks: Looks, *, accelerator: bool) -> Choice:
     if not looks.sizes:
         raise InputError(f"{source} holds points: experiments/gaussians.py trains on these")
     resolution, size = _size(looks, accelerator)
+    side = math.sqrt(math.prod(sides(resolution)))
     conditional, classes = _classes(looks)
     augmentation, flip, augmented = _augmentation(looks)
-    gamma = GAMMA[resolution]
-    width = WIDTH_ON_ACCELERATORS if accelerator else WIDTH[resolution]
+    gamma = _from(GAMMA, side)
+    width = WIDTH_ON_ACCELERATORS if accelerator else _from(WIDTH, side)
     batch = BATCH_ON_ACCELERATORS if accelerator else BATCH
     adam = Optimizer(learning_rate=2e-4, options={"b1": 0.5, "b2": 0.99})
     config = Config(
@@ -68,7 +74,7 @@ def choose(source: str, looks: Looks, *, accelerator: bool) -> Choice:
         batch_size=batch,
         data=Data(
             source=source,
-            resolution=resolution,
+            resolution=as_text(resolution),
             channels=looks.channels,
             flip=flip,
         ),
@@ -89,22 +95,34 @@ def choose(source: str, looks: Looks, *, accelerator: bool) -> Choice:
     )
     penalty = Reason(
         f"R1 with γ = {gamma:g}",
-        f"at {resolution} pixels it keeps the discriminator from running away",
+        f"at {in_words(resolution)} pixels it keeps the discriminator from running away",
         "--objective.penalties r1=γ",
     )
     return Choice(config, (size, classes, networks, penalty, augmented), _warnings(looks))
 
 
-def _size(looks: Looks, accelerator: bool) -> tuple[int, Reason]:
+def _size(looks: Looks, accelerator: bool) -> tuple[Resolution, Reason]:
+    height, width = looks.size
+    if not OBLONG[0] <= max(height, width) / min(height, width) <= OBLONG[1]:
+        height = width = min(height, width)
     most = LARGEST if accelerator else LARGEST_ON_CPU
-    fitting = [side for side in dcgan.RESOLUTIONS if side * ENLARGED <= looks.side and side <= most]
-    resolution = max(fitting, default=min(dcgan.RESOLUTIONS))
-    shown = "" if looks.is_square else ", the center of each"
-    why = f"the images are {looks.side} pixels on the shorter side"
-    if resolution == most < looks.side:
+    smaller = min(1, most / math.sqrt(height * width))
+    resolution, *_ = nearest((round(height * smaller), round(width * smaller)), dcgan.DOUBLINGS)
+    tall, wide = sides(resolution)
+    cut = any(abs(math.log(h / w * wide / tall)) > 0.02 for h, w in looks.sizes)
+    shown = ", the center of each" if cut else ""
+    height, width = looks.size
+    shorter = f"{height} pixels on the shorter side"
+    why = f"the images are {shorter if height == width else in_words(looks.size)}"
+    if smaller < 1:
         why += ", and more takes long" + ("" if accelerator else " on a CPU")
     flags = "--data.resolution, --data.fit"
-    return resolution, Reason(f"{resolution}×{resolution} pixels{shown}", why, flags)
+    return resolution, Reason(f"{in_words(resolution)} pixels{shown}", why, flags)
+
+
+def _from(values: Mapping[int, float], side: float) -> Any:
+    """The value of the largest key that is not above `side`, or of the smallest."""
+    return values[max((key for key in values if key <= side), default=min(values))]
 
 
 def _classes(looks: Looks) -> tuple[bool, Reason]:

@@ -97,6 +97,8 @@ class Restoration:
         config, shape = self.config, self.data.shape
         if len(shape) != 3:
             raise InputError(f"{config.data.source} holds points, and restoration is of images")
+        if config.data.channels == 4:
+            raise InputError("data.channels 4 is for generation: set it to 1 or 3")
         if holds_pairs(shape) and not self._given:
             raise InputError(f"{config.data.source} holds pairs: set input.kind to given")
         config.input.check(shape, "input")
