@@ -28,6 +28,8 @@ WIDTH_ON_ACCELERATORS = 64
 BATCH_ON_ACCELERATORS = 64
 HALF_LIFE = 5000
 """Of the moving average, in images."""
+CLASSIFIER_IS_SLOW = 48
+"""From that side on."""
 FEW = 5000
 """Examples, of which the discriminator sees so few that it knows them by heart."""
 TOO_FEW = 100
@@ -65,6 +67,7 @@ def choose(source: str, looks: Looks, *, accelerator: bool) -> Choice:
     side = math.sqrt(math.prod(sides(resolution)))
     conditional, classes = _classes(looks)
     augmentation, flip, augmented = _augmentation(looks)
+    extractor, scored = _extractor(conditional, side, accelerator)
     gamma = _from(GAMMA, side)
     width = WIDTH_ON_ACCELERATORS if accelerator else _from(WIDTH, side)
     batch = BATCH_ON_ACCELERATORS if accelerator else BATCH
@@ -85,7 +88,7 @@ def choose(source: str, looks: Looks, *, accelerator: bool) -> Choice:
         g_optimizer=adam,
         d_optimizer=adam,
         average=Average(half_life=HALF_LIFE),
-        evaluation=Evaluation(extractor="classifier" if conditional else "pixels", samples=1000),
+        evaluation=Evaluation(extractor=extractor, samples=1000),
         log_every=50,
     )
     networks = Reason(
@@ -98,7 +101,8 @@ def choose(source: str, looks: Looks, *, accelerator: bool) -> Choice:
         f"at {in_words(resolution)} pixels it keeps the discriminator from running away",
         "--objective.penalties r1=γ",
     )
-    return Choice(config, (size, classes, networks, penalty, augmented), _warnings(looks))
+    reasons = (size, classes, networks, penalty, augmented, scored)
+    return Choice(config, reasons, _warnings(looks))
 
 
 def _size(looks: Looks, accelerator: bool) -> tuple[Resolution, Reason]:
@@ -136,6 +140,16 @@ def _classes(looks: Looks) -> tuple[bool, Reason]:
     if len(sizes) > MOST_CLASSES:
         return False, Reason("classes are not told apart", f"{len(sizes)} are many", flags)
     return True, Reason(f"{len(sizes)} classes, each sampled by its name", "by folder", flags)
+
+
+def _extractor(conditional: bool, side: float, accelerator: bool) -> tuple[str, Reason]:
+    name, why = "pixels", "there are no classes to train a classifier on, which would see more"
+    if conditional:
+        slow = not accelerator and side >= CLASSIFIER_IS_SLOW
+        name, why = "classifier", "it sees more than pixels do"
+        if slow:
+            name, why = "pixels", "a classifier would see more, and take minutes to train on a CPU"
+    return name, Reason(f"scores by {name}", why, "--evaluation.extractor")
 
 
 def _augmentation(looks: Looks) -> tuple[AugmentationSection, bool, Reason]:
