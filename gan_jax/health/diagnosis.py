@@ -3,9 +3,6 @@
 `diagnose` looks at the signals of all checks so far (see `gan_jax.health.signals`) and names one
 state. All of them are in `KNOWN`, at the end of this file: what each means, how it is told, what to
 do about it and how it looks in a report. Nothing else has a list of them.
-
-The thresholds were chosen on one half of the runs of `evidence.diagnosis`, of 50 checks each, and
-measured on the other.
 """
 
 import dataclasses
@@ -14,32 +11,34 @@ from typing import NamedTuple
 
 import numpy as np
 
-WINDOW = 5  # checks
-_LEARNING = 8  # checks, before which a generator may look untrained
-_CONFIRMING = 2  # checks in a row that have to find a failure
-_SETTLED = 20  # checks, before which nothing is called converged
-_HUGE = 1e4  # of feedback or the discriminator's loss
-_REPLACED = 0.3  # of the parameters by one update
-_RECOGNIZED = 0.62  # recognition
-_PERFECT = 0.97  # auc
-_VANISHED = 0.1  # feedback, over its largest value
-_FAR = 0.5  # distance
-_STUCK = 0.03  # the generator's update ratio, over the discriminator's
-_FOOLED = 0.1  # auc
-_CHANCE = 0.65  # auc
-_SILENT = 0.05  # feedback, over distance
-_COPIES = 0.5  # duplicates
-_NARROW = 0.4  # diversity
-_MISSING = 0.3  # missing
-_FALLEN = 0.1  # distance, above the best
-_CHANGING = 0.5  # movement
-_HOPPING = 0.8  # movement
-_SWING = 0.15  # auc, from one check to the next
-_ABOVE = 0.55  # auc, and as much below 1
-_NEAR = 0.25  # distance
-_STABLE = 0.9  # distance, over what it was
-_NOISE = 0.003  # distance
-_PROGRESS = 0.85  # distance, over what it was
+from gan_jax.health.thresholds import (
+    ABOVE,
+    CHANCE,
+    CHANGING,
+    CONFIRMING,
+    COPIES,
+    FALLEN,
+    FAR,
+    FOOLED,
+    HOPPING,
+    HUGE,
+    LEARNING,
+    MISSING,
+    NARROW,
+    NEAR,
+    NOISE,
+    PERFECT,
+    PROGRESS,
+    RECOGNIZED,
+    REPLACED,
+    SETTLED,
+    SILENT,
+    STABLE,
+    STUCK,
+    SWING,
+    VANISHED,
+    WINDOW,
+)
 
 History = Sequence[Mapping[str, float]]
 
@@ -92,7 +91,7 @@ def diagnose(history: History) -> Diagnosis:
     The first checks are too early to tell anything but divergence. Signals that a check lacks
     (there are no held-out examples, or this training has no such number) are evidence of nothing.
     """
-    found = [_find(Recent(history[: len(history) - back])) for back in range(_CONFIRMING)]
+    found = [_find(Recent(history[: len(history) - back])) for back in range(CONFIRMING)]
     state, evidence = found[0]
     if not (state.sudden or state.good):
         if any(other.good for other, _ in found):
@@ -179,17 +178,17 @@ def _diverged(r: Recent) -> str:
     bad = [name for name, value in last.items() if not np.isfinite(value)]
     if bad:
         return f"{', '.join(bad)} of the last check are not finite."
-    for name, most in (("feedback", _HUGE), ("d/loss", _HUGE)):
+    for name, most in (("feedback", HUGE), ("d/loss", HUGE)):
         if abs(r.now(name, 2)) > most:
             return f"{name} is at {r.now(name, 2):.2g}."
     for name in ("d/update_ratio", "g/update_ratio"):
-        if last.get(name, 0) > _REPLACED:
+        if last.get(name, 0) > REPLACED:
             return f"An update changes the parameters by {last[name]:.0%} ({name})."
     return ""
 
 
 def _d_overfits(r: Recent) -> str:
-    if r.now("recognition", 3) > _RECOGNIZED:
+    if r.now("recognition", 3) > RECOGNIZED:
         return (
             f"The discriminator rates a real example that it trained on above one it did not in "
             f"{r.now('recognition', 3):.0%} of pairs."
@@ -198,15 +197,15 @@ def _d_overfits(r: Recent) -> str:
 
 
 def _d_overpowers(r: Recent) -> str:
-    if not r.now("auc") > _PERFECT or _nearing(r):
+    if not r.now("auc") > PERFECT or _nearing(r):
         return ""
     certain = f"The discriminator is right about {r.now('auc'):.1%} of pairs"
     peak = np.nanmax(r.all("feedback"))
     share = r.now("feedback", 3) / peak
-    if share < _VANISHED:
+    if share < VANISHED:
         return f"{certain}, and its gradient has shrunk to {share:.1g} of what it was."
-    stuck = r.now("g/update_ratio") < _STUCK * r.now("d/update_ratio")
-    if len(r) >= _LEARNING and r.now("distance") > _FAR and (stuck or not _collapsed(r)):
+    stuck = r.now("g/update_ratio") < STUCK * r.now("d/update_ratio")
+    if len(r) >= LEARNING and r.now("distance") > FAR and (stuck or not _collapsed(r)):
         return (
             f"{certain}, and samples stay at distance {r.now('distance'):.2g} from real examples."
         )
@@ -214,9 +213,9 @@ def _d_overpowers(r: Recent) -> str:
 
 
 def _silent(r: Recent) -> str:
-    says_nothing = r.now("feedback") < _SILENT * r.now("distance")
+    says_nothing = r.now("feedback") < SILENT * r.now("distance")
     worst = np.min(r.all("auc")[-WINDOW:])
-    if worst < _CHANCE and r.now("distance") > _FAR and says_nothing:
+    if worst < CHANCE and r.now("distance") > FAR and says_nothing:
         return (
             f"The discriminator gives no gradient and is right about no more than {worst:.0%} of "
             f"pairs, with samples at distance {r.now('distance'):.2g} from real examples."
@@ -225,7 +224,7 @@ def _silent(r: Recent) -> str:
 
 
 def _fooled(r: Recent) -> str:
-    if r.now("auc") < _FOOLED and not _nearing(r):
+    if r.now("auc") < FOOLED and not _nearing(r):
         return (
             f"The discriminator rates generated examples above real ones in "
             f"{1 - r.now('auc'):.0%} of pairs."
@@ -234,15 +233,15 @@ def _fooled(r: Recent) -> str:
 
 
 def _mode_collapse(r: Recent) -> str:
-    return "" if _nearing(r) or len(r) < _LEARNING else _collapsed(r)
+    return "" if _nearing(r) or len(r) < LEARNING else _collapsed(r)
 
 
 def _collapsed(r: Recent) -> str:
-    if r.now("duplicates") > _COPIES:
+    if r.now("duplicates") > COPIES:
         return f"{r.now('duplicates'):.0%} of samples are near copies of others."
-    if r.now("diversity") < _NARROW:
+    if r.now("diversity") < NARROW:
         return f"Samples vary {r.now('diversity'):.0%} as much as real examples."
-    if r.now("missing") > _MISSING:
+    if r.now("missing") > MISSING:
         return f"Samples leave out {r.now('missing'):.0%} of the data."
     return ""
 
@@ -250,8 +249,8 @@ def _collapsed(r: Recent) -> str:
 def _junk_feedback(r: Recent) -> str:
     best = np.nanmin(r.smooth("distance"))
     now = r.now("distance", 3)
-    at_chance = r.now("auc", 2) > _FOOLED and r.now("auc") < _CHANCE
-    if at_chance and now > best + _FALLEN and now > 2 * best:
+    at_chance = r.now("auc", 2) > FOOLED and r.now("auc") < CHANCE
+    if at_chance and now > best + FALLEN and now > 2 * best:
         return (
             f"The discriminator is right about {r.now('auc'):.0%} of pairs, while samples went "
             f"from distance {best:.2g} to {now:.2g} from real examples."
@@ -263,12 +262,12 @@ def _oscillating(r: Recent) -> str:
     judged, movement = r.all("auc")[-WINDOW - 1 :], r.now("movement")
     swing = np.median(np.abs(np.diff(judged)))
     low, high = np.min(judged), np.max(judged)
-    if swing > _SWING and low < 1 - _ABOVE and high > _ABOVE and movement > _CHANGING:
+    if swing > SWING and low < 1 - ABOVE and high > ABOVE and movement > CHANGING:
         return (
             f"The discriminator swings between {low:.0%} and {high:.0%}, and from one check to the "
             f"next {movement:.0%} of what the generator makes changes."
         )
-    if movement > _HOPPING and r.now("diversity") < _NARROW:
+    if movement > HOPPING and r.now("diversity") < NARROW:
         return (
             f"Samples are much alike ({r.now('diversity'):.0%} of the variation of real examples), "
             f"and others at every check."
@@ -277,12 +276,12 @@ def _oscillating(r: Recent) -> str:
 
 
 def _converged(r: Recent) -> str:
-    half = _SETTLED // 2
-    if len(r) < _SETTLED or not abs(r.now("auc", half) - 0.5) < _CHANCE - 0.5:
+    half = SETTLED // 2
+    if len(r) < SETTLED or not abs(r.now("auc", half) - 0.5) < CHANCE - 0.5:
         return ""
     distance = r.smooth("distance")
-    now, before = np.median(distance[-half:]), np.median(distance[-_SETTLED:-half])
-    if now < _NEAR and now > _STABLE * before - _NOISE:
+    now, before = np.median(distance[-half:]), np.median(distance[-SETTLED:-half])
+    if now < NEAR and now > STABLE * before - NOISE:
         return (
             f"The discriminator is right about {r.now('auc', half):.0%} of pairs, and samples stay "
             f"at distance {now:.2g} from real examples."
@@ -293,7 +292,7 @@ def _converged(r: Recent) -> str:
 def _nearing(r: Recent) -> bool:
     """Whether samples get nearer to real examples."""
     distance = r.smooth("distance")
-    return bool(distance[-1] < _PROGRESS * distance[-WINDOW])
+    return bool(distance[-1] < PROGRESS * distance[-WINDOW])
 
 
 _HEALTHY = State(
