@@ -5,7 +5,7 @@ metric: nothing else keeps a list.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -92,6 +92,8 @@ class Metric:
     measure: Callable[[Comparison], Measurement]
     higher_is_better: tuple[str, ...] = ()
     """Of which scores."""
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    """What each score says, to whom it is new, in a sentence."""
     needs: Callable[[Setting], str] = lambda setting: ""
     """What it needs and does not have there, in words; empty if it can be measured."""
     default: Callable[[Setting], bool] = lambda setting: False
@@ -143,6 +145,14 @@ def score_names(chosen: Sequence[str]) -> list[str]:
 def higher_is_better(score: str) -> bool:
     """Whether a score of this name is the better the higher it is."""
     return any(score in metric.higher_is_better for metric in metrics().values())
+
+
+def meaning(score: str) -> str:
+    """What a score of this name says, in a sentence; empty if there is none of this name."""
+    for metric in metrics().values():
+        if score in metric.scores:
+            return metric.meanings.get(score, f"{metric.help.capitalize()}.")
+    return ""
 
 
 def better(score: str, value: float, than: float | None) -> bool:

@@ -298,7 +298,7 @@ def _nearing(r: Recent) -> bool:
 _HEALTHY = State(
     "healthy",
     "healthy",
-    "None of the others.",
+    "No known failure shows.",
     _standing,
     "#117733",
     good=True,

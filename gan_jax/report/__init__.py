@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from gan_jax.report import comparison, page
+from gan_jax.report import comparison, naming, page
 from gan_jax.runs import Run
 
 __all__ = ["write"]
@@ -33,7 +33,11 @@ def write(runs: Sequence[Run], out: Path, *, data_dir: str | None = None) -> Non
         lstrip_blocks=True,
     )
     environment.filters["duration"] = page.duration
-    pages = [page.of_run(run, data_dir, brief=len(runs) > 1) for run in runs]
+    names = naming.names([run.directory for run in runs])
+    pages = [
+        page.of_run(run, name, data_dir, brief=len(runs) > 1)
+        for run, name in zip(runs, names, strict=True)
+    ]
     text = environment.get_template("report.html.j2").render(
         pages=pages,
         comparison=comparison.of_pages(pages) if len(pages) > 1 else None,

@@ -55,6 +55,9 @@ class Chart:
     title: str
     lines: Sequence[Line]
     about: str = ""
+    """What it shows."""
+    normal: str = ""
+    """Which way is better, and what a healthy run looks like."""
     log: bool = False
     limits: tuple[float, float] | None = None
     """Of the values shown; by default what the curves need."""
@@ -101,6 +104,7 @@ def _draw(chart: Chart) -> str:
         "svg.hashsalt": f"{chart.title}{[line.label for line in chart.lines]}",
         "text.parse_math": False,
         "font.size": 14,
+        "axes.facecolor": "none",  # the page's
         "axes.linewidth": 0.8,
         "axes.edgecolor": "#888888",
         "xtick.color": "#444444",
@@ -108,7 +112,9 @@ def _draw(chart: Chart) -> str:
         "axes.unicode_minus": True,
     }
     with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72))  # a point is a unit of the drawing
+        figure = Figure(
+            figsize=(WIDTH / 72, HEIGHT / 72), facecolor="none"
+        )  # a point is a unit of the drawing
         # The same margins everywhere, so that iterations are at the same place in every chart.
         axes = figure.add_axes((0.135, 0.13, 0.825, 0.79))
         _scale(axes, chart)

@@ -12,11 +12,11 @@ from PIL import Image
 
 from gan_jax import figures
 from gan_jax.runs import Run
+from gan_jax.tasks.generation import Generation
 
 SEED = 0
 MOST_SHEETS = 60
 SAMPLES = 256  # of images; enough for a median distance
-SHOWN = 64  # of these
 POINTS = 2500
 PATHS, STEPS = 6, 10
 
@@ -28,6 +28,9 @@ class Shown(NamedTuple):
     """A data URI."""
     alt: str
     iteration: int | None = None
+    rows: tuple[str, ...] = ()
+    """What its rows show, from the top, each as high as the others; empty if there is nothing to
+    say."""
 
 
 def encode(array: UInt8[np.ndarray, "h w c"]) -> str:
@@ -48,12 +51,14 @@ def sheets(run: Run) -> list[Shown]:
     files.sort(key=lambda file: int(file.stem))
     if len(files) > MOST_SHEETS:
         files = [files[i] for i in np.linspace(0, len(files) - 1, MOST_SHEETS).round().astype(int)]
-    return [_sheet(file) for file in files]
+    rows = run.task.rows if isinstance(run.task, Generation) else ()
+    return [_sheet(file, rows) for file in files]
 
 
-def _sheet(file: Path) -> Shown:
+def _sheet(file: Path, rows: tuple[str, ...]) -> Shown:
     iteration = int(file.stem)
-    return Shown(_data_uri(file.read_bytes()), f"Samples at iteration {iteration:,}", iteration)
+    alt = f"Samples at iteration {iteration:,}{'' if iteration else ', untrained'}"
+    return Shown(_data_uri(file.read_bytes()), alt, iteration, rows)
 
 
 class Samples(NamedTuple):
@@ -74,11 +79,12 @@ def draw(run: Run, iteration: int, real: Float[np.ndarray, "m f"] | None = None)
     is_images = task.is_images
     examples = run.sample(SAMPLES if is_images else POINTS, SEED, iteration=iteration)
     if is_images:
-        array = task.sheet(examples[:SHOWN], task.labels(SHOWN))
+        shown = task.previewed
+        array = task.sheet(examples[:shown], task.labels(shown))
     else:
         array = figures.scatter(examples, real)
     alt = f"Samples of the checkpoint at iteration {iteration:,}"
-    return Samples(iteration, examples, Shown(encode(array), alt, iteration))
+    return Samples(iteration, examples, Shown(encode(array), alt, iteration, task.rows))
 
 
 def interpolation(run: Run, iteration: int) -> Shown:
@@ -89,7 +95,9 @@ def interpolation(run: Run, iteration: int) -> Shown:
     """
     walks = run.interpolate(PATHS, STEPS, SEED, iteration=iteration)
     array = figures.sheet(walks.reshape(PATHS * STEPS, *walks.shape[2:]), STEPS)
-    return Shown(encode(array), f"{PATHS} walks of {STEPS} samples between random latents")
+    task = run.generation("latents to walk between")
+    alt = f"{PATHS} walks of {STEPS} samples between random latents"
+    return Shown(encode(array), alt, iteration, task.names(task.labels(PATHS)))
 
 
 def single(image: UInt8[np.ndarray, "h w c"], alt: str) -> Shown:

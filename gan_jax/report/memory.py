@@ -1,5 +1,6 @@
 """Has a generator learnt its training images by heart? Samples beside the nearest of them."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,8 @@ class Row(NamedTuple):
 
     sample: Shown
     neighbors: list[Pair]
+    name: str
+    """Of the sample's class; empty if it has none."""
 
 
 class Neighbors(NamedTuple):
@@ -71,9 +74,12 @@ def real_examples(run: Run, data_dir: str | None) -> np.ndarray:
 
 
 def neighbors(
-    samples: Float[np.ndarray, "n h w c"], real: UInt8[np.ndarray, "m h w c"]
+    samples: Float[np.ndarray, "n h w c"],
+    real: UInt8[np.ndarray, "m h w c"],
+    names: Sequence[str] = (),
 ) -> Neighbors:
-    """Ten of the samples with the three real images nearest to each.
+    """Ten of the samples, and what the classes of all are called, with the three real images
+    nearest to each.
 
     Raises:
         InputError: samples that are not finite, or fewer than two real images.
@@ -90,7 +96,7 @@ def neighbors(
     order = np.argsort(distances)
     shown = order[np.linspace(0, len(order) - 1, min(_SHOWN, len(order))).round().astype(int)]
     return Neighbors(
-        [_row(generated[i], ours[i], real, theirs) for i in shown],
+        [_row(generated[i], ours[i], real, theirs, names[i] if names else "") for i in shown],
         len(samples),
         len(real),
         float(np.median(distances)),
@@ -99,7 +105,9 @@ def neighbors(
     )
 
 
-def _row(sample: np.ndarray, ours: np.ndarray, real: np.ndarray, theirs: np.ndarray) -> Row:
+def _row(
+    sample: np.ndarray, ours: np.ndarray, real: np.ndarray, theirs: np.ndarray, name: str
+) -> Row:
     distances = np.linalg.norm(theirs - ours, axis=1)
     return Row(
         single(sample, "A sample"),
@@ -107,4 +115,5 @@ def _row(sample: np.ndarray, ours: np.ndarray, real: np.ndarray, theirs: np.ndar
             Pair(single(real[i], "A real image near it"), float(distances[i]))
             for i in np.argsort(distances)[:_NEAREST]
         ],
+        name,
     )

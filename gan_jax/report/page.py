@@ -7,7 +7,7 @@ import numpy as np
 
 from gan_jax.config import to_json
 from gan_jax.errors import InputError
-from gan_jax.report import curves, images, memory, states
+from gan_jax.report import answer, curves, images, memory, states
 from gan_jax.report.charts import Chart
 from gan_jax.report.history import History, read
 from gan_jax.report.images import Samples, Shown
@@ -20,25 +20,41 @@ class Page:
     """One run. Where something is missing, a sentence says why."""
 
     run: Run
+    name: str
+    """That of its folder, which tells it from others beside it."""
     history: History
+    score: answer.Standing | None
+    """How the score went that decides."""
     spans: list[states.Span]
     charts: list[Chart]
     sheets: list[Shown]
     samples: dict[str, Samples]
-    """Of the `best` checkpoint, if one is known, and of the `last`."""
+    """Of the `best` checkpoint, if one is known, and of the `last`, or of the one that is `best and
+    last`."""
     samples_missing: str
     neighbors: memory.Neighbors | None
     neighbors_missing: str
     """Empty for points, too, which need no neighbours to be compared."""
     walks: Shown | None
     brief: bool
-    """Whether it is one of several, and leaves out neighbours and walks."""
+    """Whether it is one of several, and leaves out neighbors and walks."""
 
     @property
     def title(self) -> str:
-        """The run's name, and its directory's where that says more."""
-        name, directory = self.run.config.name, self.run.directory.resolve().name
-        return name if directory == name else f"{name} ({directory})"
+        """The run's name, and its folder's where that says more; of several runs, the folder's."""
+        name = self.run.config.name
+        return self.name if self.brief or self.name == name else f"{name} ({self.name})"
+
+    @property
+    def advice(self) -> answer.Advice:
+        """Whether it is done."""
+        return answer.advise(self.run, self.history, self.score, self.state)
+
+    @property
+    def last(self) -> Shown | None:
+        """What it makes at the end, if that is known."""
+        drawn = [samples.together for samples in self.samples.values()]
+        return next(reversed([*self.sheets, *drawn]), None)
 
     @property
     def state(self) -> states.State | None:
@@ -58,7 +74,10 @@ class Page:
     @property
     def data(self) -> str:
         """What it was trained on, in words."""
-        return f"{self.run.task.data_name}: {self.run.data}"
+        found = self.run.data
+        named = getattr(found, "class_names", None)
+        classes = f" ({found.classes_in_words})" if named else ""
+        return f"{self.run.task.data_name}: {found}{classes}"
 
     @property
     def config(self) -> str:
@@ -69,7 +88,7 @@ class Page:
         return to_json(self.run.data)
 
 
-def of_run(run: Run, data_dir: str | None, *, brief: bool) -> Page:
+def of_run(run: Run, name: str, data_dir: str | None, *, brief: bool) -> Page:
     """Reads the logs of a run, and draws samples from its checkpoints."""
     history = read(run)
     spans = states.spans(history.checks)
@@ -93,12 +112,15 @@ def of_run(run: Run, data_dir: str | None, *, brief: bool) -> Page:
         neighbors_missing = real_missing
         if real is not None:
             try:
-                neighbors = memory.neighbors(shown.examples, real)
+                names = task.names(task.labels(len(shown.examples)))
+                neighbors = memory.neighbors(shown.examples, real, names)
             except InputError as error:
                 neighbors_missing = f"They cannot be compared: {error}."
     return Page(
         run=run,
+        name=name,
         history=history,
+        score=answer.chosen(run, history),
         spans=spans,
         charts=curves.of_run(history, spans),
         sheets=images.sheets(run),
@@ -116,8 +138,9 @@ def _samples(run: Run, real: np.ndarray | None, brief: bool) -> tuple[dict[str, 
     try:
         last = run.latest()
         best = None if brief else run.best()
-        wanted = {"best": best.iteration} if best else {}
-        wanted["last"] = last
+        wanted = {"best": best.iteration, "last": last} if best else {"last": last}
+        if best and best.iteration == last:
+            wanted = {"best and last": last}
         return {what: images.draw(run, i, real) for what, i in wanted.items()}, ""
     except InputError as error:
         return {}, f"There are no samples: {error}."

@@ -11,6 +11,8 @@ class State(NamedTuple):
 
     name: str
     title: str
+    meaning: str
+    """In a sentence; empty if it is not known."""
     color: str
     shaded: bool
     """Whether it is shown behind curves: what is well needs no mark."""
@@ -26,8 +28,8 @@ def state(name: str) -> State:
     """The state of this name; one that is not known here is gray."""
     known = diagnosis.get(name)
     if known is None:
-        return State(name, name.replace("_", " "), "#777777", True)
-    return State(name, known.title, known.color, shaded=not known.good)
+        return State(name, name.replace("_", " "), "", "#777777", True)
+    return State(name, known.title, known.meaning, known.color, shaded=not known.good)
 
 
 class Span(NamedTuple):

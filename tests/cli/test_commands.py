@@ -1,6 +1,7 @@
 """`gan-jax evaluate`, `features` and `report`, as they are typed."""
 
 import dataclasses
+import shutil
 
 import pytest
 
@@ -96,6 +97,13 @@ def test_report_in_one_command(digits, gan_jax_command):
     out, _ = gan_jax_command("report", digits)
     assert out == f"report: {digits / 'report.html'}\n"
     assert "digits" in (digits / "report.html").read_text()
+
+
+def test_a_comparison_lies_beside_the_first_run(digits, gan_jax_command, tmp_path):
+    copy = shutil.copytree(digits, tmp_path / "runs" / "copy")
+    out, _ = gan_jax_command("report", copy, digits)
+    assert out == f"report: {tmp_path / 'runs' / 'comparison.html'}\n"
+    assert "2 runs compared" in (tmp_path / "runs" / "comparison.html").read_text("utf-8")
 
 
 def test_help_of_a_report(gan_jax_command):

@@ -298,3 +298,17 @@ def test_the_best_checkpoint():
     both = [Score("precision", 0.1, "a", True), Score("recall", 0.2, "a", True)]
     assert deciding(both, None) == both[0]
     assert deciding(both, "Recall") == both[1]
+
+
+def test_every_score_is_explained_in_a_sentence():
+    for found in metric.metrics().values():
+        assert set(found.meanings) == set(found.scores), found.name
+        for score in found.scores:
+            assert metric.meaning(score).endswith(".")
+    assert metric.meaning("unheard of") == ""
+
+
+def test_a_score_without_a_sentence_is_what_its_metric_is(monkeypatch):
+    plain = metric.Metric("plain", "a distance", ("D",), lambda c: None)
+    monkeypatch.setattr(metric, "metrics", lambda: {"plain": plain})
+    assert metric.meaning("D") == "A distance."

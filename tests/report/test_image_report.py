@@ -137,14 +137,22 @@ def test_a_score_has_one_chart_for_all_directions(translated):
         "7/2, b2a not translated",
     ]
     assert [line.curve.y[0] for line in kid.lines] == [0.15, 0.1, 0.2, 0.3, 0.4]
-    assert kid.about == "Best (star): 0.15 at iteration 10."
+    assert kid.normal.startswith("Lower is better.")
+    assert kid.normal.endswith(" Best (star): 0.15 at iteration 10.")
 
 
 def test_a_page_of_translations_says_what_is_shown_and_has_no_samples(translated, tmp_path):
     text, headings = page_of(translated, tmp_path)
     assert "In each row, an image of a, what is made of it" in text
-    assert {"seasons", "Diagnosis", "Curves"} <= {h.partition(" (")[0] for h in headings}
-    assert headings[-2:] == ["Samples through training", "Configuration"]
+    assert [h.partition(" (")[0] for h in headings[:6]] == [
+        "seasons",
+        "Samples through training",
+        "Is it any good?",
+        "Is it done?",
+        "Diagnosis through training",
+        "Curves",
+    ]
+    assert headings[-1] == "Configuration"
     assert "There are no samples" not in text
     assert "has no checkpoint" not in text
     assert "latents" not in text.partition("Configuration")[0]
@@ -158,17 +166,21 @@ def test_pages_of_restorations_show_their_terms_and_baseline(enlarged, tmp_path)
     assert labels(charts["Distance"]) == ["distance"]
     psnr = charts["PSNR[pixels-pca64, train]"]
     assert labels(psnr) == ["3", "3, bicubic"]
-    assert psnr.about == "Best (star): 24 at iteration 10."
+    assert psnr.normal.startswith("Higher is better.")
+    assert psnr.normal.endswith(" Best (star): 24 at iteration 10.")
     text, headings = page_of(enlarged, tmp_path)
     assert "From left to right: the input, what is made of it" in text
-    assert headings[-2:] == ["Samples through training", "Configuration"]
+    assert headings[1] == "Samples through training"
+    assert headings[-1] == "Configuration"
     assert "digits, from bicubic inputs" in text
 
 
 def test_runs_of_different_tasks_compare(translated, enlarged):
     runs = [translated, enlarged]
-    found = groups.make_groups(runs, [history.read(run) for run in runs])
+    found = groups.make_groups(runs, [history.read(run) for run in runs], ["a", "b"])
     charts = {chart.title: labels(chart) for chart in curves.of_groups(found)}
     assert len(charts["Discriminator's loss"]) == 2
+    assert charts["a2b: Distance"] == ["a"]
+    assert charts["Distance"] == ["b"]
     assert len(charts["KID[cnn, train, both ways]"]) == 1
     assert len(charts["PSNR[pixels-pca64, train, 3, bicubic]"]) == 1

@@ -3,9 +3,11 @@
 import base64
 import dataclasses
 import functools
+import html
 import json
 import math
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,9 +16,22 @@ import numpy as np
 import pytest
 
 from gan_jax import data, figures, report
+from gan_jax.config import Evaluation
 from gan_jax.data import Data
+from gan_jax.health import diagnosis, thresholds
 from gan_jax.networks import dcgan, mlp
-from gan_jax.report import curves, groups, history, memory, page, states
+from gan_jax.report import (
+    answer,
+    comparison,
+    curves,
+    groups,
+    history,
+    memory,
+    naming,
+    page,
+    panels,
+    states,
+)
 from gan_jax.report.charts import Chart, Line, thin
 from gan_jax.report.history import Check, Curve
 from gan_jax.runs import Run
@@ -158,18 +173,24 @@ def whole(tmp_path_factory):
 
 def test_all_sections_are_there(whole):
     text, found = whole
-    assert found.headings[:3] == ["small digits (run)", "Diagnosis", "Curves"]
-    assert found.headings[-5:] == [
+    assert found.headings[:10] == [
+        "small digits (run)",
         "Samples through training",
+        "Is it any good?",
+        "Is it done?",
         "Best and last samples",
-        "Nearest real examples",
         "Between samples",
-        "Configuration",
+        "Nearest real examples",
+        "Diagnosis through training",
+        "Curves",
+        "FID[c, 1k]",
     ]
-    assert {"Losses", "Ranking (AUC)", "FID[c, 1k]", "FID[pixels]"} <= set(found.headings)
+    assert found.headings[-1] == "Configuration"
+    assert {"Losses", "Ranking (AUC)", "recall[c, 1k]", "FID[pixels]"} <= set(found.headings)
     assert "mode collapse" in text
     assert "Seen at 40." in text
     assert "Mend mode_collapse." in text
+    assert diagnosis.get("mode_collapse").meaning in html.unescape(text)
     assert "2 changes of state" in text
     assert "Best (star): 12.5 at iteration 30." in text
     assert "&#34;latent_dim&#34;: 4" in text
@@ -216,6 +237,7 @@ def test_a_run_without_anything_says_so(tmp_path):
     for path in [*run.directory.glob("*.jsonl"), *run.directory.glob("samples/*")]:
         path.unlink()
     text, found = write([run], tmp_path)
+    assert "Not yet: it is at iteration 0 of 40." in text
     assert "not diagnosed" in text
     assert "it has no health.jsonl" in text
     assert "No samples were kept" in text
@@ -357,18 +379,17 @@ def test_seeds_form_a_group(tmp_path):
         make_run(tmp_path / "b", dataclasses.replace(DIGITS, seed=2, name="other"), shift=0.1),
         make_run(tmp_path / "c", dataclasses.replace(DIGITS, batch_size=32), shift=0.3),
     ]
-    found = groups.make_groups(runs, [history.read(run) for run in runs])
-    assert [group.label for group in found] == [
-        "small digits (batch_size = 64, 2 seeds)",
-        "small digits (batch_size = 32)",
-    ]
+    found = groups.make_groups(runs, [history.read(run) for run in runs], ["a", "b", "c"])
+    assert [group.label for group in found] == ["a, b (2 seeds)", "c"]
     assert [[run.directory.name for run in group.runs] for group in found] == [["a", "b"], ["c"]]
     charts = {chart.title: chart for chart in curves.of_groups(found)}
-    assert list(charts)[:4] == [
+    assert list(charts) == [
+        "FID[c, 1k]",
+        "recall[c, 1k]",
+        "FID[pixels]",
         "Ranking (AUC)",
         "Discriminator's loss",
         "Generator's loss",
-        "FID[c, 1k]",
     ]
     two, one = charts["FID[c, 1k]"].lines
     assert two.curve.x.tolist() == [20, 30, 40]
@@ -379,13 +400,68 @@ def test_seeds_form_a_group(tmp_path):
     assert one.color != two.color
 
 
+def test_runs_that_are_but_seeds_each_have_a_color(tmp_path):
+    runs = [make_run(tmp_path / str(s), dataclasses.replace(DIGITS, seed=s)) for s in range(3)]
+    found = groups.make_groups(runs, [history.read(run) for run in runs], ["0", "1", "2"])
+    assert [group.label for group in found] == ["0", "1", "2"]
+    assert len({group.color for group in found}) == 3
+
+
+def test_runs_are_called_by_the_ends_of_their_paths():
+    paths = ["/x/a/digits", "/x/b/digits", "/x/rings", "/y/b/digits", "/x/rings"]
+    assert naming.names([Path(path) for path in paths]) == [
+        "a/digits",
+        "x/b/digits",
+        "rings",
+        "y/b/digits",
+        "rings",
+    ]
+    assert naming.names([Path("/runs"), Path("/runs/runs")]) == ["/runs", "runs/runs"]
+
+
+def test_what_differs_is_in_one_table(tmp_path):
+    runs = [
+        make_run(tmp_path / "a", DIGITS),
+        make_run(tmp_path / "b", dataclasses.replace(DIGITS, seed=2, name="other")),
+        make_run(tmp_path / "c", RING),
+    ]
+    table = {row.field: row.values for row in groups.differences(runs)}
+    assert table["seed"] == ["0", "2", "0"]
+    assert table["generator.kind"] == ["dcgan", "dcgan", "mlp"]
+    assert table["generator.depth"] == ["", "", "1"]
+    assert table["data found"][0].startswith("1,")
+    assert {"name", "iterations"}.isdisjoint(table)
+    assert groups.differences(runs[:1] * 2) == []
+
+
+def test_scores_are_side_by_side(tmp_path):
+    runs = [make_run(tmp_path / name, shift=shift) for name, shift in (("a", 1.0), ("b", 0.0))]
+    (runs[0].directory / "evaluations.jsonl").write_text(
+        json.dumps({"iteration": 20, "scores": {"FID": 12.5}, "conventions": "c, 1k"})
+    )
+    pages = [page.of_run(run, run.directory.name, None, brief=True) for run in runs]
+    rows = {row.label: row for row in comparison.of_pages(pages).scores}
+    fid, recall = rows["FID[c, 1k]"], rows["recall[c, 1k]"]
+    assert [(str(c.best), c.last.iteration) for c in fid.cells] == [("12.5", 20), ("12.5", 40)]
+    assert fid.leading == [0, 1]
+    assert "Lower is better." in fid.about
+    assert recall.cells[0] is None
+    assert recall.leading == [1]
+    assert "Higher is better." in recall.about
+
+
 def test_a_comparison_comes_first_then_each_run(tmp_path):
     runs = [
-        make_run(tmp_path / name, dataclasses.replace(DIGITS, seed=seed), shift=seed)
-        for seed, name in enumerate(("a", "b", "c"))
+        make_run(tmp_path / name, dataclasses.replace(DIGITS, **differing), shift=shift)
+        for shift, (name, differing) in enumerate(
+            {"a": {"seed": 0}, "b": {"seed": 1}, "c": {"batch_size": 32}}.items()
+        )
     ]
     text, found = write(runs, tmp_path)
-    assert found.headings[0] == "3 runs compared"
+    assert found.headings[:5] == ["3 runs compared", "Samples", "Scores", "Differences", "Curves"]
+    assert found.headings[-1] == "Configuration"
+    assert [a.get("class") for a in found.all("ul")].count("legend all") == 1
+    assert text.count("a, b (2 seeds)") == 1
     assert found.headings.count("Samples through training") == 3
     assert "Nearest real examples" not in found.headings
     assert text.count("best 12.5 at 30") == 1
@@ -405,7 +481,7 @@ def test_runs_with_nothing_in_common_compare(tmp_path):
     (runs[1].directory / "evaluations.jsonl").unlink()
     write_lines(runs[1].directory / "metrics.jsonl", {"iteration": 5, "d/loss": math.nan})
     text, _ = write(runs, tmp_path)
-    assert "…" in text  # they differ in more fields than a legend can name
+    assert "generator.depth" in text
 
 
 def test_no_runs_are_refused(tmp_path):
@@ -478,3 +554,115 @@ def test_what_lies_far_out_does_not_hide_the_rest(log):
 def test_charts_of_anything(y, log):
     curve = Curve(np.arange(len(y)), np.array(y))
     assert "</svg>" in Chart("A", [Line("a", curve, "#123456")], log=log, end=len(y)).svg
+
+
+# ---- words ----
+
+
+def test_every_chart_says_what_it_is_and_what_is_normal(complete):
+    charts = curves.of_run(history.read(complete), [])
+    for chart in charts:
+        assert chart.normal.startswith(("Lower is", "Higher is", "Neither way is", "Normal: "))
+        assert "Normal: " in chart.normal
+        known = chart.title.partition("[")[0] in ("FID", "recall")
+        assert chart.about.endswith(".") or not known
+    said = {panel.title: panel.normal for panel in panels.OF_RUN}
+    assert f"{thresholds.PERFECT:g}" in said["Ranking (AUC)"]
+    assert f"{thresholds.NARROW:g}" in said["Diversity"]
+    assert f"{thresholds.NEAR:g}" in said["Distance"]
+
+
+def scored(*values):
+    return Curve(np.arange(10, 10 * len(values) + 1, 10), np.array(values))
+
+
+def test_how_a_score_went():
+    found = answer.standing("FID[c, 1k]", scored(9.0, np.nan, 4.0, 5.0))
+    assert (found.name, found.since, found.scores) == ("FID", 1, 4)
+    assert (found.first, found.best, found.last) == ((10, 9.0), (30, 4.0), (40, 5.0))
+    assert answer.standing("precision", scored(0.1, 0.4, 0.3)).best == (20, 0.4)
+    assert str(answer.standing("FID", scored(np.nan, 1.0)).first) == "not finite"
+    assert answer.standing("FID", scored(np.nan)) is None
+
+
+def test_the_score_that_decides_is_the_one_shown(complete, tmp_path):
+    read = history.read(complete)
+    assert answer.chosen(complete, read).label == "FID[c, 1k]"
+    by_recall = dataclasses.replace(DIGITS, evaluation=Evaluation(best="Recall"))
+    run = make_run(tmp_path / "run", by_recall)
+    assert answer.chosen(run, history.read(run)).label == "recall[c, 1k]"
+    assert answer.chosen(run, dataclasses.replace(read, scores={})) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "state", "words", "goes_on"),
+    [
+        ((9.0, 5.0, 4.0), "healthy", "still getting better", True),
+        ((9.0, 4.0, 5.0), "healthy", "at iteration 20, with 1 score since that may", True),
+        ((4.0, 9.0, 5.0, 5.0), "converged", "Yes. It has done all", False),
+        ((9.0, 5.0, 4.0), "mode_collapse", "seldom mends what is diagnosed (mode coll", False),
+        ((9.0,), "healthy", "tells no trend", True),
+        ((), None, "not scored", True),
+    ],
+)
+def test_whether_it_is_done(complete, values, state, words, goes_on):
+    score = answer.standing("FID", scored(*values))
+    known = state and states.state(state)
+    advice = answer.advise(complete, history.read(complete), score, known)
+    assert words in advice.words
+    assert advice.command.startswith("gan-jax resume ") == goes_on
+    assert advice.command.endswith(" --iterations 80") == goes_on
+
+
+def test_a_run_that_has_not_come_to_its_end_is_not_done(tmp_path):
+    longer = dataclasses.replace(DIGITS, iterations=1000)
+    run = make_run(tmp_path / "my run", longer)
+    advice = answer.advise(run, history.read(run), None, None)
+    assert advice.words == "Not yet: it is at iteration 40 of 1,000."
+    assert advice.command == f"gan-jax resume '{run.directory}'"
+
+
+def test_the_slider_starts_before_training(tmp_path):
+    run = make_run(tmp_path / "run")
+    figures.save(np.zeros((8, 8, 1), np.uint8), run.directory / "samples" / "0000000.png")
+    text, found = write([run], tmp_path)
+    sheets = [image for image in found.all("img") if "data-iteration" in image]
+    assert sheets[0]["data-iteration"] == "0"
+    assert sheets[0]["alt"] == "Samples at iteration 0, untrained"
+    assert "<span>0, untrained</span><span>40</span>" in text
+
+
+def test_classes_are_called_by_their_names(complete, tmp_path):
+    words = ("nil", *(f"class <{i}>" for i in range(1, 10)))
+    named = dataclasses.replace(complete.data, class_names=words)
+    run = dataclasses.replace(complete, task=complete.config.build(named))
+    text, _ = write([run], tmp_path)
+    assert "the classes nil, class &lt;1&gt;, " in text
+    rows = re.findall(r'<ol class="rows">(.*?)</ol>', text, re.DOTALL)
+    shown = [re.findall("<span>(.*?)</span>", row) for row in rows]
+    escaped = [html.escape(word) for word in words]
+    # The slider's sheets, best and last, and six walks.
+    assert shown == [escaped, escaped, escaped, escaped[:6]]
+    captions = re.findall("<figcaption>(.*?)</figcaption>", text)
+    assert len([caption for caption in captions if caption in escaped]) == 10
+
+
+def test_a_checkpoint_that_is_best_and_last_is_shown_once(tmp_path):
+    run = make_run(tmp_path / "run", checkpoints=True)
+    best = json.loads((run.directory / "best.json").read_text())
+    shutil.move(run.directory / "best" / "30", run.directory / "best" / "40")
+    (run.directory / "best.json").write_text(json.dumps(best | {"iteration": 40}))
+    text, found = write([run], tmp_path)
+    assert "Best and last samples" in found.headings
+    assert "Best and last checkpoint, iteration 40" in text
+    assert list(page.of_run(run, "run", None, brief=False).samples) == ["best and last"]
+
+
+def test_a_comparison_has_one_legend(tmp_path):
+    runs = [make_run(tmp_path / name) for name in "ab"]
+    text, _ = write(runs, tmp_path)
+    compared = text[text.index('<section class="compared">') : text.index("<h2>Each run")]
+    assert compared.count("<li>") == 2
+    write_lines(runs[0].directory / "metrics.jsonl", {"iteration": 5, "d/loss": math.nan})
+    text, _ = write(runs, tmp_path)
+    assert "<em>a: not finite at 1 of 1</em>" in text

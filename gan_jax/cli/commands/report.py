@@ -1,5 +1,6 @@
 """`gan-jax report`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -23,18 +24,25 @@ def report(
     Args:
         runs: Directories of the runs.
         out: The file to write. Default: report.html in the run's directory, or, of several runs,
-            in the current one.
+            comparison.html beside the first of them.
         data_dir: Where TFDS datasets are prepared.
     """
     from gan_jax import report as pages
 
     if not runs:
         raise InputError("a report takes one run at least")
-    out = out or (runs[0] if len(runs) == 1 else Path()) / "report.html"
+    out = out or _place(runs)
     opened = [open_run(run, "report") for run in runs]
     with writing(out):
         pages.write(opened, out, data_dir=data_dir)
     print(f"report: {out}")
+
+
+def _place(runs: tuple[Path, ...]) -> Path:
+    """Where the page is written if nothing else is said."""
+    if len(runs) == 1:
+        return runs[0] / "report.html"
+    return Path(os.path.normpath(runs[0] / "..")) / "comparison.html"
 
 
 COMMAND = report

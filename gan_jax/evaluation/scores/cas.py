@@ -31,6 +31,12 @@ CAS = Metric(
     "classification accuracy score",
     ("CAS",),
     _measure,
+    meanings={
+        "CAS": (
+            "How often a classifier that learned from samples alone is right about real images: 1 "
+            "is always."
+        ),
+    },
     higher_is_better=("CAS",),
     needs=_needs,
     place=90,

@@ -14,6 +14,16 @@ DENSITY_COVERAGE = Metric(
     "density and coverage by nearest neighbors",
     ("density", "coverage"),
     _measure,
+    meanings={
+        "density": (
+            "How closely samples lie where real examples are dense: near 1, or above, if they "
+            "look right."
+        ),
+        "coverage": (
+            "The share of real examples with a sample beside them: how much of the data's variety "
+            "is made. 1 is all."
+        ),
+    },
     higher_is_better=("density", "coverage"),
     place=50,
 )

@@ -15,6 +15,12 @@ FID = Metric(
     "Fréchet distance",
     ("FID",),
     _measure,
+    meanings={
+        "FID": (
+            "How far samples as a whole are from real images, in looks and in variety at once: 0 "
+            "is as good as the data."
+        ),
+    },
     default=lambda setting: setting.images,
     place=10,
 )

@@ -38,6 +38,12 @@ PSNR = Metric(
     "peak signal-to-noise ratio to the true images, in dB (100 where they are equal)",
     ("PSNR",),
     _mean("PSNR", psnr),
+    meanings={
+        "PSNR": (
+            "How near outputs are to the true images, pixel by pixel, in decibels: one more is a "
+            "fifth less squared error."
+        ),
+    },
     higher_is_better=("PSNR",),
     needs=_needs,
     default=lambda setting: not _needs(setting),
@@ -49,6 +55,9 @@ SSIM = Metric(
     "structural similarity to the true images",
     ("SSIM",),
     _mean("SSIM", ssim),
+    meanings={
+        "SSIM": "How alike outputs and the true images are in their local patterns: 1 is equal."
+    },
     higher_is_better=("SSIM",),
     needs=_needs_window,
     default=lambda setting: not _needs_window(setting),

@@ -18,6 +18,12 @@ INCEPTION_SCORE = Metric(
     "Inception score",
     ("IS",),
     _measure,
+    meanings={
+        "IS": (
+            "Whether a classifier is sure of every sample, and sees all classes: from 1 to the "
+            "number of classes. It does not compare with the data."
+        ),
+    },
     higher_is_better=("IS",),
     needs=_needs,
     place=30,

@@ -9,4 +9,16 @@ def _measure(c: Comparison) -> Measurement:
     return Measurement({"KID": kernel_distance(real, c.features).mean}, len(real), len(c.fake))
 
 
-KID = Metric("kid", "kernel distance", ("KID",), _measure, place=20)
+KID = Metric(
+    "kid",
+    "kernel distance",
+    ("KID",),
+    _measure,
+    meanings={
+        "KID": (
+            "How far samples as a whole are from real images, as FID, but fair to few of them: 0 "
+            "is as good as the data, and chance may take it just below."
+        ),
+    },
+    place=20,
+)

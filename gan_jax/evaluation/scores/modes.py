@@ -33,6 +33,18 @@ MODES = Metric(
     "modes of a mixture, or classes, that samples cover",
     ("modes", "high quality", "KL(fake‖real)", "KL(real‖fake)"),
     _measure,
+    meanings={
+        "modes": "How many of the data's clusters (modes), or classes, samples reach.",
+        "high quality": "The share of samples that lie close to a mode. 1 is all.",
+        "KL(fake‖real)": (
+            "How unlike the data's the frequencies of modes are among samples, counted where "
+            "samples are: 0 is equal."
+        ),
+        "KL(real‖fake)": (
+            "How unlike the data's the frequencies of modes are among samples, counted where the "
+            "data are: 0 is equal, and a lost mode makes it large."
+        ),
+    },
     higher_is_better=("modes", "high quality"),
     needs=_needs,
     default=lambda setting: setting.subject.mixture is not None,

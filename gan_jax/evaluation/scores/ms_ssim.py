@@ -13,6 +13,12 @@ MS_SSIM = Metric(
     "structural similarity of pairs of samples",
     ("MS-SSIM",),
     _measure,
+    meanings={
+        "MS-SSIM": (
+            "How alike pairs of samples are, from 0 to 1: as much as pairs of real images is "
+            "right, and more is too little variety."
+        ),
+    },
     needs=lambda setting: "" if setting.images else "images",
     place=70,
 )

@@ -32,4 +32,14 @@ def _measure(c: Comparison) -> Measurement:
     return Measurement({"PPL": length}, 0, n)
 
 
-PPL = Metric("ppl", "perceptual path length", ("PPL",), _measure, needs=_needs, place=80)
+PPL = Metric(
+    "ppl",
+    "perceptual path length",
+    ("PPL",),
+    _measure,
+    meanings={
+        "PPL": "How abruptly samples change as latents move a little: the lower, the smoother."
+    },
+    needs=_needs,
+    place=80,
+)

@@ -14,6 +14,15 @@ PRECISION_RECALL = Metric(
     "precision and recall by nearest neighbors",
     ("precision", "recall"),
     _measure,
+    meanings={
+        "precision": (
+            "The share of samples that lie among real examples: of those that look right. 1 is all."
+        ),
+        "recall": (
+            "The share of real examples that lie among samples: how much of the data's variety is "
+            "made. 1 is all."
+        ),
+    },
     higher_is_better=("precision", "recall"),
     default=lambda setting: setting.images,
     place=40,

@@ -14,6 +14,12 @@ SWD = Metric(
     "sliced Wasserstein distance",
     ("SWD",),
     _measure,
+    meanings={
+        "SWD": (
+            "How far samples are from real examples along random lines, on average: 0 is as good "
+            "as the data."
+        ),
+    },
     default=lambda setting: not setting.images,
     place=60,
 )

@@ -22,6 +22,12 @@ TARGET = Metric(
     "share that a classifier takes for the target domain",
     ("target",),
     _measure,
+    meanings={
+        "target": (
+            "The share of translations that a classifier takes for real images of the target "
+            "domain: 1 is all."
+        ),
+    },
     higher_is_better=("target",),
     needs=_needs,
     default=lambda setting: not _needs(setting),

@@ -227,7 +227,22 @@ class Generation:
         return figures.sheet(images, math.isqrt(len(images) - 1) + 1)
 
     @property
-    def _previewed(self) -> int:
+    def rows(self) -> tuple[str, ...]:
+        """What the rows of a sheet by class show, from the top, each class with as many: their
+        names. Empty if it is not by class, or classes have no names."""
+        classes = self.classes or ()
+        if not self.is_images or len(classes) > _FEW or self.data.class_names is None:
+            return ()
+        return self.names(np.array(classes))
+
+    def names(self, labels: Int[Array | np.ndarray, " n"] | None) -> tuple[str, ...]:
+        """What the classes of samples are called; empty if they have no names."""
+        if labels is None or self.data.class_names is None:
+            return ()
+        return tuple(self.data.name_of(int(label)) for label in labels)
+
+    @property
+    def previewed(self) -> int:
         """How many samples a preview shows: of images, about 64, as many of each class."""
         if not self.is_images:
             return 2500
@@ -236,7 +251,7 @@ class Generation:
 
     def preview(self, g: TrainState, dataset: Dataset) -> Float[Array, "n ..."]:
         """Samples of the same latents every time, by class."""
-        n = self._previewed
+        n = self.previewed
         label = self.labels(n)
         return sampling.sample(
             g,
