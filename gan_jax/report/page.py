@@ -76,7 +76,7 @@ class Page:
         """What it was trained on, in words."""
         found = self.run.data
         named = getattr(found, "class_names", None)
-        classes = f" ({found.classes_in_words})" if named else ""
+        classes = f" · {found.classes_in_words}" if named else ""
         return f"{self.run.task.data_name}: {found}{classes}"
 
     @property

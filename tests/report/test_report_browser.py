@@ -29,14 +29,17 @@ def browser():
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
-    """Paths of a report of one run, and of one of three."""
+    """Paths of a report of one run, of one of three, and of one whose classes have names."""
     complete, one = make_complete(tmp_path_factory.getbasetemp())
     folder = tmp_path_factory.mktemp("reports")
     others = [
         make_run(folder / str(seed), dataclasses.replace(DIGITS, seed=seed)) for seed in (1, 2)
     ]
     report.write([complete, *others], folder / "three.html")
-    return {"one": one, "three": folder / "three.html"}
+    names = dataclasses.replace(complete.data, class_names=("nil", "one", "the second", *"3456789"))
+    named = dataclasses.replace(complete, task=complete.config.build(names))
+    report.write([named], folder / "named.html")
+    return {"one": one, **{path.stem: path for path in folder.glob("*.html")}}
 
 
 @pytest.fixture
@@ -80,6 +83,50 @@ def test_everything_loads_and_fits(visit, name, size):
         "all => all.map(text => text.getBoundingClientRect().height)"
     )
     assert min(heights) > 9
+
+
+def test_samples_and_the_answer_are_seen_before_anything_is_scrolled(visit):
+    page = visit("one")
+    for seen in (".sheet img:not([hidden])", "text=Is it any good?", ".score"):
+        assert page.locator(seen).bounding_box()["y"] < SIZES[1][1] / 2
+    assert page.locator("text=Curves").bounding_box()["y"] > SIZES[1][1]
+
+
+def test_the_drawings_of_a_row_of_charts_are_at_one_height(visit):
+    drawings = visit("one").locator(".chart > svg").all()
+    tops = [drawing.bounding_box()["y"] for drawing in drawings]
+    assert len(set(tops)) < len(tops)
+    columns = tops.count(tops[0])
+    assert columns > 1
+    assert all(tops.count(top) == columns for top in tops[: len(tops) // columns * columns])
+
+
+def test_it_is_dark_where_people_want_it_dark(visit):
+    page = visit("three")
+    colors = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        colors.append(
+            page.evaluate(
+                "[getComputedStyle(document.body), getComputedStyle(document.querySelector('td'))]"
+                ".map((style, i) => i ? style.color : style.backgroundColor)"
+            )
+        )
+    (paper, ink), (dark_paper, light_ink) = colors
+    assert (paper, ink) == ("rgb(255, 255, 255)", "rgb(34, 34, 34)")
+    assert (dark_paper, light_ink) == ("rgb(26, 26, 26)", "rgb(230, 230, 230)")
+
+
+def test_names_of_classes_stand_beside_their_rows(visit):
+    page = visit("named")
+    sheet = page.locator(".sheet img:not([hidden])").bounding_box()
+    names = page.locator(".sheet .rows li").all()
+    assert len(names) == 10
+    for i, name in enumerate(names):
+        box = name.bounding_box()
+        middle = box["y"] + box["height"] / 2 - sheet["y"]
+        assert abs(middle - (i + 0.5) * sheet["height"] / 10) < 2
+        assert box["x"] + box["width"] < sheet["x"]
 
 
 def test_the_slider_moves_through_training(visit):
