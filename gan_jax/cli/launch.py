@@ -47,7 +47,8 @@ class Launch:
     profile: bool = False
     """Trace ten iterations into RUN/profile, for Perfetto or TensorBoard."""
     dry_run: bool = False
-    """Print the resolved configuration and the sizes of both networks, and exit."""
+    """Print the resolved configuration and the sizes of both networks, whatever is in --out, and
+    exit."""
     distributed: str | None = None
     """Join several processes: HOST:PORT of the first, or auto (TPU pods, Slurm, Open MPI, …)."""
     processes: int | None = None
@@ -207,7 +208,7 @@ def _dry_run(launch: Launch) -> None:
         init_from=launch.init_from,
         data_dir=launch.data_dir,
         skip_bad_images=launch.skip_bad_images,
-        decode=False,
+        dry=True,
     )
     held_out = sum(s.source.description.examples for s in plan.dataset.held_out)
     d, g = shapes(plan.task)

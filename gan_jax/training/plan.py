@@ -44,10 +44,11 @@ def make_plan(
     init_from: str | Path | None = None,
     data_dir: str | None = None,
     skip_bad_images: bool = False,
-    decode: bool = True,
+    dry: bool = False,
 ) -> Plan:
-    """Looks at all that a run depends on. The arguments are those of `gan_jax.train`; without
-    `decode`, images are not read whole, which is quick.
+    """Looks at all that a run depends on. The arguments are those of `gan_jax.train`. A `dry` plan
+    is not to be started: images are not read whole, which is quick, and a run that is in the
+    directory already is in nobody's way.
 
     Raises:
         InputError: something has to change.
@@ -62,7 +63,7 @@ def make_plan(
             raise InputError(f"a fork needs a directory of its own, not {directory}")
     if fork is not None and init_from is not None:
         raise InputError("a fork goes on with its own networks: give --fork or --init-from")
-    begun = Run.open(directory) if runs.exists(directory) else None
+    begun = Run.open(directory) if runs.exists(directory) and not dry else None
     if begun is not None and not begun.begun():
         begun = None  # it failed before its first checkpoint, and is in nobody's way
     initial = _initial(begun, init_from)
@@ -72,7 +73,7 @@ def make_plan(
     dataset = config.load(
         data_dir=data_dir,
         skip_bad_images=skip_bad_images,
-        budget_bytes=_budget() if decode else 0,
+        budget_bytes=0 if dry else _budget(),
     )
     task = config.build(dataset.description)
     task.check()

@@ -496,6 +496,16 @@ def test_a_dry_run_says_what_is_taken_from_another(experiment, run, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_a_dry_run_is_of_the_configuration_whatever_is_in_the_directory(experiment, run, tmp_path):
+    path, flags = run
+    before = snapshot(tmp_path)
+    code, out, err = experiment("--dry-run", "--out", path, *flags, "--seed", "1")
+    assert (code, err) == (0, "")
+    assert '"seed": 1' in out
+    assert "discriminator: " in out
+    assert snapshot(tmp_path) == before
+
+
 def test_fork_of_nothing(assert_refused, tmp_path):
     flags = ["--out", tmp_path / "none", "--fork", tmp_path / "new"]
     assert_refused(*flags, says=[tmp_path / "none", "holds no run"])
