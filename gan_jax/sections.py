@@ -27,7 +27,7 @@ from typing import (
 )
 
 from gan_jax.discovery import modules
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, all_at_once
 
 T = TypeVar("T")
 
@@ -43,12 +43,14 @@ class Section:
             InputError: naming the field and what it may be.
         """
         prefix, kinds = f"{where}." if where else "", get_type_hints(type(self))
-        for field in dataclasses.fields(cast(Any, self)):
-            value, name = getattr(self, field.name), f"{prefix}{field.name}"
-            if get_origin(kinds[field.name]) is Literal:
-                check_known(name, value, get_args(kinds[field.name]))
-            if "bounds" in field.metadata and value is not None:
-                field.metadata["bounds"].check(name, value)
+        with all_at_once() as apart:
+            for field in dataclasses.fields(cast(Any, self)):
+                value, name = getattr(self, field.name), f"{prefix}{field.name}"
+                with apart():
+                    if get_origin(kinds[field.name]) is Literal:
+                        check_known(name, value, get_args(kinds[field.name]))
+                    if "bounds" in field.metadata and value is not None:
+                        field.metadata["bounds"].check(name, value)
 
 
 class Kind(Section):

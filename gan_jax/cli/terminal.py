@@ -21,7 +21,8 @@ _ALIKE = {
 @contextlib.contextmanager
 def errors_in_one_line() -> Iterator[None]:
     """While this lasts, whatever is printed can be shown; afterwards the program ends: with status
-    2 where the input has to change, with 1 where training failed, each said in one line."""
+    2 where the input has to change, with 1 where training failed, each said in one line.
+    Several problems of the input are said in a line each."""
     codecs.register_error("alike", _alike)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # or it is captured
@@ -31,7 +32,8 @@ def errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        for problem in error.problems:
+            print(f"error: {' '.join(problem.split())}", file=sys.stderr)
         sys.exit(2)
     except (DivergedError, FailedError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,12 +1,13 @@
 """The configuration of a run, of whatever it trains."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, TypeVar
 
 from gan_jax.config.annealing import Annealing, Average
 from gan_jax.config.evaluation import Evaluation
 from gan_jax.config.optimizer import Optimizer
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, all_at_once, refuse
 from gan_jax.sections import Kind, Section, number
 from gan_jax.steps import Alternation
 
@@ -63,23 +64,29 @@ class Config(Kind, package="gan_jax.tasks"):
     """Beside those, keep the checkpoints at multiples of this many iterations."""
 
     def validate(self, where: str = "") -> None:
-        """Checks what can be checked without data or devices.
+        """Checks what can be checked without data or devices: all sections by themselves, and if
+        these are right, how they go together.
 
         Raises:
-            InputError: naming the field and what it may be.
+            InputError: naming the fields and what they may be.
         """
-        super().validate(where)
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, Section):
-                value.validate(field.name)
+        with all_at_once() as apart:
+            with apart():
+                super().validate(where)
+            for field in dataclasses.fields(self):
+                value = getattr(self, field.name)
+                if isinstance(value, Section):
+                    with apart():
+                        value.validate(field.name)
+        refuse(self._clashes())
+
+    def _clashes(self) -> Iterator[str]:
+        """What does not go together, in words."""
         for name, optimizer in (("g", self.g_optimizer), ("d", self.d_optimizer)):
             if self.annealing.b2 is not None and "b2" not in optimizer.options:
-                raise InputError(
-                    f"annealing.b2 needs a b2 to start from in {name}_optimizer.options"
-                )
+                yield f"annealing.b2 needs a b2 to start from in {name}_optimizer.options"
         if self.balance and self.alternation != Alternation():
-            raise InputError("balance sets the ratio of updates itself: leave alternation as it is")
+            yield "balance sets the ratio of updates itself: leave alternation as it is"
 
     def check_devices(self, devices: int) -> None:
         """

@@ -4,7 +4,7 @@ Each file of `gan_jax/evaluation/scores` defines one (or several), and adding a 
 metric: nothing else keeps a list.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from jaxtyping import Float, Shaped
 
 from gan_jax.config import Evaluation
 from gan_jax.discovery import discover
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, refuse
 from gan_jax.evaluation.extractors.base import Extractor, Logits
 from gan_jax.evaluation.real import RealExamples
 from gan_jax.evaluation.subject import Labels, Subject
@@ -116,12 +116,18 @@ def check(chosen: Sequence[str], setting: Setting) -> tuple[str, ...]:
     known = metrics()
     if not chosen:
         return tuple(name for name, metric in known.items() if metric.default(setting))
+    refuse(_problems(chosen, setting))
+    return tuple(chosen)
+
+
+def _problems(chosen: Sequence[str], setting: Setting) -> Iterator[str]:
+    """What of these metrics cannot be measured, and why."""
+    known = metrics()
     for name in chosen:
         if name not in known:
-            raise InputError(f"there is no metric {name!r}: one of {', '.join(known)}")
-        if needs := known[name].needs(setting):
-            raise InputError(f"the metric {name} needs {needs}")
-    return tuple(chosen)
+            yield f"there is no metric {name!r}: one of {', '.join(known)}"
+        elif needs := known[name].needs(setting):
+            yield f"the metric {name} needs {needs}"
 
 
 def check_evaluation(settings: Evaluation, setting: Setting) -> None:
@@ -130,6 +136,7 @@ def check_evaluation(settings: Evaluation, setting: Setting) -> None:
         InputError: metrics that there are not in this setting, or a best score that is none of
             theirs.
     """
+    refuse(f"{said} (--evaluation.metrics)" for said in _problems(settings.metrics, setting))
     names = score_names(check(settings.metrics, setting))
     if settings.best is not None and settings.best.lower() not in map(str.lower, names):
         raise InputError(

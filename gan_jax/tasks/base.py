@@ -215,6 +215,17 @@ class TaskConfig(Protocol):
         ...
 
 
+def check_batch(batch: int, examples: int, of: str) -> None:
+    """
+    Raises:
+        InputError: a batch is larger than so many examples; what they are `of`, in words.
+    """
+    if batch > examples:
+        raise InputError(
+            f"a batch of {batch} is larger than {of}: set --batch-size to {examples} at most"
+        )
+
+
 def refuse_pairs(shape: tuple[int, ...], data_name: str) -> None:
     """
     Raises:

@@ -10,7 +10,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from gan_jax.config import Config, differences, to_json
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, all_at_once
 from gan_jax.runs import run as runs
 from gan_jax.runs.run import Origin, Run
 from gan_jax.tasks.base import Dataset, Task, shapes
@@ -54,7 +54,6 @@ def make_plan(
         InputError: something has to change.
     """
     config.validate()
-    config.check_devices(jax.device_count())
     directory = Path(out) if out is not None else Path("runs") / config.name
     forked, origin, taken = None, None, None
     if fork is not None:
@@ -70,13 +69,17 @@ def make_plan(
     if begun is not None:
         _check_resumable(begun, config)
 
-    dataset = config.load(
-        data_dir=data_dir,
-        skip_bad_images=skip_bad_images,
-        budget_bytes=0 if dry else _budget(),
-    )
-    task = config.build(dataset.description)
-    task.check()
+    with all_at_once() as apart:
+        with apart():
+            config.check_devices(jax.device_count())
+        with apart():
+            dataset = config.load(
+                data_dir=data_dir,
+                skip_bad_images=skip_bad_images,
+                budget_bytes=0 if dry else _budget(),
+            )
+            task = config.build(dataset.description)
+            task.check()
     try:
         like = shapes(task)
     except ValueError as error:  # of a network or optimiser, about its settings

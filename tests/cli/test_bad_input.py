@@ -190,6 +190,47 @@ def test_a_dry_run_refuses_what_a_run_refuses(assert_refused, flags, says):
     assert_refused("--dry-run", *flags, says=says)
 
 
+def test_all_that_is_wrong_with_the_settings_is_said_at_once(experiment, tmp_path):
+    flags = ["--objective.loss", "hing", "--objective.penalties", "r9=1", "--data.limit", "-5"]
+    code, _, err = experiment(*flags, "--keep-every", "0", "--out", tmp_path / "out")
+    assert code == 2
+    lines = err.splitlines()
+    assert [line.split(" ")[0] for line in lines] == ["error:"] * 4
+    for name in ("keep_every", "data.limit", "objective.loss", "objective.penalties"):
+        assert sum(name in line for line in lines) == 1, name
+
+
+def test_settings_that_do_not_go_together_are_said_at_once(experiment):
+    flags = ["--objective.penalties", "r1=1", "--discriminator.norm", "batch"]
+    flags += ["--objective.packing", "3", "--objective.path-length", "2"]
+    _, _, err = experiment(*flags)
+    lines = err.splitlines()
+    says = ("objective.penalties.r1", "packs of 3", "objective.path_length")
+    assert len(lines) == len(says), err
+    assert all(word in line for word, line in zip(says, lines, strict=True)), err
+
+
+def test_all_of_a_folder_that_does_not_fit_is_said_at_once(experiment, folder, tmp_path):
+    flags = ["--data.source", f"folder:{folder}", "--data.resolution", "12", "--batch-size", "22"]
+    flags += ["--generator.kind", "r3gan", "--evaluation.extractor", "classifier"]
+    before = snapshot(tmp_path)
+    _, _, err = experiment(*flags, "--evaluation.metrics", "target", "is", "swd")
+    lines = err.splitlines()
+    says = [
+        ("4 devices", "batch_size"),
+        ("generator.widths",),
+        ("dcgan networks are for images of 8,", "data.resolution"),
+        ("a batch of 22 is larger than the data: 15 examples", "--batch-size"),
+        ("the extractor classifier needs images with labels", "--evaluation.extractor"),
+        ("the metric target needs a model that translates", "--evaluation.metrics"),
+    ]
+    assert len(lines) == len(says), err
+    for line, words in zip(lines, says, strict=True):
+        assert line.startswith("error: ")
+        assert all(word in line for word in words), line
+    assert snapshot(tmp_path) == before
+
+
 def test_named_numbers(experiment, tmp_path):
     _, _, err = experiment("--out", tmp_path / "out", "--d-optimizer.options", "b1:0")
     assert "b1:0 is not NAME=NUMBER" in err

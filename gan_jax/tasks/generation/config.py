@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
 from typing_extensions import Doc
@@ -11,7 +11,7 @@ from gan_jax import config as base
 from gan_jax import losses, networks
 from gan_jax.augment.sections import AugmentationSection, NoAugmentation
 from gan_jax.data import Data, Description, Stream, check_variety, hold_out_each, load, within
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, all_at_once, refuse
 from gan_jax.networks.base import DiscriminatorSection, GeneratorSection
 from gan_jax.regularizers import PENALTIES
 from gan_jax.sections import Numbers, Section, check_at_least, check_known, number
@@ -57,21 +57,28 @@ class Objective(Section):
         object.__setattr__(self, "penalties", Numbers(self.penalties))
 
     def validate(self, where: str) -> None:
-        super().validate(where)
-        check_known(f"{where}.loss", self.loss, losses.LOSSES)
-        loss = losses.LOSSES[self.loss].discriminator
-        smooths = "label_smoothing" in inspect.signature(loss).parameters
-        if self.label_smoothing is not None and not smooths:
-            raise InputError(
-                f"the loss {self.loss} has no targets that label smoothing could smooth"
-            )
-        for name, weight in self.penalties.items():
-            check_known(f"{where}.penalties", name, PENALTIES)
-            check_at_least(f"{where}.penalties.{name}", weight, 0)
+        with all_at_once() as apart:
+            with apart():
+                super().validate(where)
+            with apart():
+                check_known(f"{where}.loss", self.loss, losses.LOSSES)
+            for name, weight in self.penalties.items():
+                with apart():
+                    check_known(f"{where}.penalties", name, PENALTIES)
+                    check_at_least(f"{where}.penalties.{name}", weight, 0)
+            with apart():
+                refuse(self._clashes(where))
+
+    def _clashes(self, where: str) -> Iterator[str]:
+        """What does not go together, in words."""
+        if self.loss in losses.LOSSES and self.label_smoothing is not None:
+            loss = losses.LOSSES[self.loss].discriminator
+            if "label_smoothing" not in inspect.signature(loss).parameters:
+                yield f"the loss {self.loss} has no targets that label smoothing could smooth"
         if self.packing > 1 and self.conditional:
-            raise InputError(f"packs mix classes: set {where}.packing to 1, or conditional to no")
+            yield f"packs mix classes: set {where}.packing to 1, or conditional to no"
         if self.auxiliary and not self.conditional:
-            raise InputError(f"an auxiliary classifier needs {where}.conditional")
+            yield f"an auxiliary classifier needs {where}.conditional"
 
     @property
     def every(self) -> tuple[int, int]:
@@ -94,60 +101,63 @@ class Config(base.Config, kind="generation"):
 
     def validate(self, where: str = "") -> None:
         super().validate(where)
-        objective, augmentation = self.objective, self.augmentation
-        check_examples_apart(objective.penalties, self.discriminator)
+        with all_at_once() as apart:
+            with apart():
+                check_examples_apart(self.objective.penalties, self.discriminator)
+            with apart():
+                refuse(self._clashes_of_networks())
+            with apart():
+                self.augmentation.check_leak(rises=self.annealing.augmentation != 1)
+            with apart():
+                refuse(self._clashes_of_augmentation())
+
+    def _clashes_of_networks(self) -> Iterator[str]:
+        objective = self.objective
         if self.batch_size % objective.packing:
-            raise InputError(
+            yield (
                 f"a batch of {self.batch_size} is not packs of {objective.packing}: set batch_size "
                 "to a multiple of objective.packing"
             )
         if objective.auxiliary and not self.discriminator.classifies:
             able = [k for k, d in DiscriminatorSection.kinds().items() if d.classifies]
-            raise InputError(
+            yield (
                 f"objective.auxiliary is for the discriminators {' and '.join(able)}, not "
                 f"{self.discriminator.kind}"
             )
         if objective.path_length and not self.generator.truncates:
-            raise InputError(
-                f"objective.path_length is for the generator stylegan2, not {self.generator.kind}"
-            )
+            yield f"objective.path_length is for the generator stylegan2, not {self.generator.kind}"
         if objective.unroll and not self.d_optimizer.differentiable:
-            raise InputError(
+            yield (
                 "objective.unroll differentiates the discriminator's optimiser, and "
                 f"{self.d_optimizer.name} has no derivative where a gradient is 0: give it "
                 "eps_root, as in --d-optimizer.options b1=0.5 b2=0.999 eps_root=1e-8"
             )
-        self._validate_augmentation()
-        if augmentation.transforms and self.discriminator.points:
-            raise InputError(f"augmentation.kind {augmentation.kind} is for images, not for points")
 
-    def _validate_augmentation(self) -> None:
+    def _clashes_of_augmentation(self) -> Iterator[str]:
         objective, augmentation = self.objective, self.augmentation
         adaptive = augmentation.controller() is not None
         for name, weight in objective.penalties.items():
             if weight and PENALTIES[name].needs_augmentation:
                 if not augmentation.transforms:
-                    raise InputError(
+                    yield (
                         f"the penalty objective.penalties.{name} needs an augmentation.kind to be "
                         "consistent under"
                     )
                 if adaptive:
-                    raise InputError(
+                    yield (
                         f"with objective.penalties.{name}, it alone sees augmented images: set "
                         "augmentation.probability instead of augmentation.target"
                     )
-        rises = self.annealing.augmentation != 1
-        augmentation.check_leak(rises=rises)
-        if adaptive and rises:
-            raise InputError(
-                "augmentation.target sets the probability itself: leave annealing.augmentation"
-            )
+        if adaptive and self.annealing.augmentation != 1:
+            yield "augmentation.target sets the probability itself: leave annealing.augmentation"
         if adaptive and losses.LOSSES[objective.loss].threshold is None:
-            raise InputError(
+            yield (
                 f"augmentation.target goes by the sign of a logit, which means nothing for the "
                 f"loss {objective.loss}: set augmentation.probability (and let it grow by "
                 "annealing.augmentation)"
             )
+        if augmentation.transforms and self.discriminator.points:
+            yield f"augmentation.kind {augmentation.kind} is for images, not for points"
 
     def check_devices(self, devices: int) -> None:
         """

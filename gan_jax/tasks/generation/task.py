@@ -15,7 +15,7 @@ from gan_jax import figures, losses, networks, sampling
 from gan_jax.config import Evaluation
 from gan_jax.data import Description, Source, gaussians, prepare
 from gan_jax.data.sources import gather, read_some
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, all_at_once
 from gan_jax.evaluation.evaluator import Evaluator
 from gan_jax.evaluation.extractors.kinds import check as check_extractor
 from gan_jax.evaluation.extractors.kinds import logits_of, make_extractor
@@ -30,6 +30,7 @@ from gan_jax.tasks.base import (
     CHECKS,
     PREVIEWS,
     Dataset,
+    check_batch,
     refuse_pairs,
     source_of,
     stream_key,
@@ -95,15 +96,19 @@ class Generation:
         """
         config, data = self.config, self.data
         refuse_pairs(data.shape, config.data.source)
-        config.generator.check(self.form, "generator")
-        config.discriminator.check(self.form, "discriminator")
-        if config.batch_size > data.examples:
-            raise InputError(
-                f"a batch of {config.batch_size} is larger than the data: {data.examples} examples "
-                f"to train on in {config.data.source}"
-            )
-        check_extractor(config.evaluation.extractor, data)
-        check_evaluation(config.evaluation, self.setting)
+        with all_at_once() as apart:
+            with apart():
+                config.generator.check(self.form, "generator")
+            with apart():
+                config.discriminator.check(self.form, "discriminator")
+            with apart():
+                n = data.examples
+                of = f"the data: {n} examples to train on in {config.data.source}"
+                check_batch(config.batch_size, n, of)
+            with apart():
+                check_extractor(config.evaluation.extractor, data)
+            with apart():
+                check_evaluation(config.evaluation, self.setting)
 
     def essence(self) -> "Generation":
         """The same for any data of this form, without what is no part of training."""

@@ -18,7 +18,7 @@ from gan_jax.data.sources import gather, read_some
 from gan_jax.data.sources.base import digest
 from gan_jax.degradations import Given, resize
 from gan_jax.degradations.given import holds_pairs
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, all_at_once
 from gan_jax.evaluation.directions import Directions
 from gan_jax.evaluation.evaluator import Evaluator
 from gan_jax.evaluation.extractors import classifier
@@ -32,7 +32,7 @@ from gan_jax.networks.base import Form, built
 from gan_jax.objectives import Paired
 from gan_jax.state import TrainState, create_train_states
 from gan_jax.tasks.applying import floats, make, make_all
-from gan_jax.tasks.base import CHECKS, Dataset, source_of, stream_key
+from gan_jax.tasks.base import CHECKS, Dataset, check_batch, source_of, stream_key
 from gan_jax.tasks.restoration.checks import Pairs, RestorationChecks
 from gan_jax.tasks.restoration.config import Config
 
@@ -101,15 +101,19 @@ class Restoration:
             raise InputError("data.channels 4 is for generation: set it to 1 or 3")
         if holds_pairs(shape) and not self._given:
             raise InputError(f"{config.data.source} holds pairs: set input.kind to given")
-        config.input.check(shape, "input")
-        config.generator.check(self.form, "generator")
-        config.discriminator.check(self.form, "discriminator")
-        if config.batch_size > self.data.examples:
-            raise InputError(
-                f"a batch of {config.batch_size} is larger than the data: {self.data.examples} "
-                f"examples to train on in {config.data.source}"
-            )
-        check_evaluation(config.evaluation, self.setting)
+        with all_at_once() as apart:
+            with apart():
+                config.input.check(shape, "input")
+            with apart():
+                config.generator.check(self.form, "generator")
+            with apart():
+                config.discriminator.check(self.form, "discriminator")
+            with apart():
+                n = self.data.examples
+                of = f"the data: {n} examples to train on in {config.data.source}"
+                check_batch(config.batch_size, n, of)
+            with apart():
+                check_evaluation(config.evaluation, self.setting)
 
     def essence(self) -> "Restoration":
         """The same for any data of this form, without what is no part of training."""

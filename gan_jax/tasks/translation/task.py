@@ -17,7 +17,7 @@ from gan_jax.config import Evaluation
 from gan_jax.data import Described, Examples, Source, Stream, prepare
 from gan_jax.data.sources import gather, read_some
 from gan_jax.data.sources.base import digest
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, all_at_once
 from gan_jax.evaluation.directions import Directions
 from gan_jax.evaluation.evaluator import Evaluator
 from gan_jax.evaluation.extractors.kinds import check as check_extractor
@@ -32,7 +32,7 @@ from gan_jax.networks.domains import DOMAINS, Domains, other
 from gan_jax.objectives import Translation as TranslationObjective
 from gan_jax.state import TrainState, create_train_states
 from gan_jax.tasks.applying import floats, make, make_all
-from gan_jax.tasks.base import Dataset, refuse_pairs
+from gan_jax.tasks.base import Dataset, check_batch, refuse_pairs
 from gan_jax.tasks.translation.checks import Images, TranslationChecks
 from gan_jax.tasks.translation.config import Config
 
@@ -81,15 +81,17 @@ class Translation:
         """
         config, data = self.config, self.data
         refuse_pairs(self.form.shape, self.data_name)
-        config.generator.check(self.form, "generator")
-        config.discriminator.check(self.form, "discriminator")
-        for name, examples in (("a", data.a.examples), ("b", data.b.examples)):
-            if config.batch_size > examples:
-                raise InputError(
-                    f"a batch of {config.batch_size} is larger than the domain {name}: {examples} "
-                    f"images to train on in {self.data_name}"
-                )
-        check_evaluation(config.evaluation, self.setting)
+        with all_at_once() as apart:
+            with apart():
+                config.generator.check(self.form, "generator")
+            with apart():
+                config.discriminator.check(self.form, "discriminator")
+            for name, n in (("a", data.a.examples), ("b", data.b.examples)):
+                with apart():
+                    of = f"the domain {name}: {n} images to train on in {self.data_name}"
+                    check_batch(config.batch_size, n, of)
+            with apart():
+                check_evaluation(config.evaluation, self.setting)
 
     def essence(self) -> "Translation":
         """The same for any data of this form, without what is no part of training."""
