@@ -84,15 +84,15 @@ def launch(
         prog=prog,
         registry=FLAGS,
     )
-    launch = dataclasses.replace(launch, config=_of_length(launch))
     if launch.dry_run:
         _dry_run(launch)
-        return
-    start(launch)
+    else:
+        start(launch)
 
 
-def _of_length(launch: Launch) -> Config:
-    """
+def _config_of(launch: Launch) -> Config:
+    """What to run, for as long as is said.
+
     Raises:
         InputError: a length that is none, or two of them.
     """
@@ -108,13 +108,18 @@ def _of_length(launch: Launch) -> Config:
 
 
 def start(launch: Launch) -> None:
-    """Trains, and says what next. Exits with status 130 after an interruption."""
+    """Trains, and says what next. Exits with status 130 after an interruption.
+
+    Raises:
+        InputError: something about the input has to change.
+    """
+    config = _config_of(launch)
     _join_processes(launch)
     compilation.keep_compiled(paths.cache_root() / "compiled")
-    directory = launch.fork or launch.out or Path("runs") / launch.config.name
+    directory = launch.fork or launch.out or Path("runs") / config.name
     try:
         result = train(
-            launch.config,
+            config,
             out=launch.out,
             fork=launch.fork,
             init_from=launch.init_from,
@@ -123,12 +128,13 @@ def start(launch: Launch) -> None:
             minutes=launch.minutes,
             profile=launch.profile,
         )
-    except BadImageError as error:
-        if launch.skip_bad_images:
-            raise
-        raise InputError(f"{error}; --skip-bad-images leaves such files out") from error
+    except BadImageError as error:  # met on the way, where data stream
+        change = "--skip-bad-images leaves such files out"
+        if _has_checkpoints(directory):
+            change = f"what is trained is saved; to go on without such files: {_fork(directory)}"
+        raise InputError(f"{error}; {change}") from error
     except KeyboardInterrupt:
-        if any(directory.glob("checkpoints/[0-9]*")):
+        if _has_checkpoints(directory):
             print(f"stopped, and saved; to go on: {_resume(directory, launch)}")
         else:
             print("stopped before the first checkpoint: the same command starts afresh")
@@ -145,6 +151,18 @@ def _resume(directory: Path, launch: Launch, *flags: str) -> str:
     if launch.skip_bad_images:
         command.append("--skip-bad-images")
     return shlex.join(command)
+
+
+def _has_checkpoints(directory: Path) -> bool:
+    return any(directory.glob("checkpoints/[0-9]*"))
+
+
+def _fork(directory: Path) -> str:
+    """The command that starts a run without bad images from the checkpoint of one with them: fewer
+    examples come in another order, also those that it has seen."""
+    run = str(directory)
+    flags = ("--out", run, "--fork", "NEW_DIR", "--skip-bad-images")
+    return shlex.join([*_command("gan-jax").split(), "train", run, *flags])
 
 
 def _preset(
@@ -201,8 +219,9 @@ def _command(name: str) -> str:
 
 
 def _dry_run(launch: Launch) -> None:
+    config = _config_of(launch)
     plan = make_plan(
-        launch.config,
+        config,
         out=launch.out,
         fork=launch.fork,
         init_from=launch.init_from,
@@ -212,7 +231,7 @@ def _dry_run(launch: Launch) -> None:
     )
     held_out = sum(s.source.description.examples for s in plan.dataset.held_out)
     d, g = shapes(plan.task)
-    print(to_json(launch.config), end="")
+    print(to_json(config), end="")
     print(f"data: {plan.dataset.description}; {held_out:,} more held out")
     for name, state in (("generator", g), ("discriminator", d)):
         size = sum(math.prod(x.shape) for x in jax.tree.leaves(state.params))

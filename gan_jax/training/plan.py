@@ -10,6 +10,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from gan_jax.config import Config, differences, to_json
+from gan_jax.data import BadImageError
 from gan_jax.errors import InputError, all_at_once
 from gan_jax.runs import run as runs
 from gan_jax.runs.run import Origin, Run
@@ -73,11 +74,7 @@ def make_plan(
         with apart():
             config.check_devices(jax.device_count())
         with apart():
-            dataset = config.load(
-                data_dir=data_dir,
-                skip_bad_images=skip_bad_images,
-                budget_bytes=0 if dry else _budget(),
-            )
+            dataset = _load(config, data_dir, skip_bad_images, 0 if dry else _budget())
             task = config.build(dataset.description)
             task.check()
     try:
@@ -85,7 +82,7 @@ def make_plan(
     except ValueError as error:  # of a network or optimiser, about its settings
         raise InputError(str(error)) from error
     if begun is not None:
-        _check_same_data(begun, dataset.description)
+        _check_same_data(begun, dataset.description, skip_bad_images)
     elif forked is not None:
         origin = Origin(str(forked.directory.resolve()), forked.latest())
         forked.states(origin.iteration, like)  # refused here, before anything is written
@@ -94,6 +91,17 @@ def make_plan(
         theirs = shapes(trained.task)
         _, taken = transfer_both(like, theirs, initial.directory)
     return Plan(directory, task, dataset, origin, initial, taken, _first(begun, origin))
+
+
+def _load(config: Any, data_dir: str | None, skip_bad_images: bool, budget_bytes: float) -> Dataset:
+    try:
+        return config.load(
+            data_dir=data_dir, skip_bad_images=skip_bad_images, budget_bytes=budget_bytes
+        )
+    except BadImageError as error:
+        if skip_bad_images:
+            raise
+        raise InputError(f"{error}; --skip-bad-images leaves such files out") from error
 
 
 def _first(begun: Run | None, origin: Origin | None) -> int:
@@ -159,14 +167,22 @@ def _check_resumable(run: Run, config: Config) -> None:
         )
 
 
-def _check_same_data(run: Run, data: Any) -> None:
-    if run.data != data:
-        counts = f"{run.data.examples} examples then, {data.examples} now"
-        what = counts if run.data.examples != data.examples else "as many examples, but others"
-        raise InputError(
-            f"the data have changed since {run.directory} was begun ({what}): give another --out, "
-            "or --fork NEW_DIR"
+def _check_same_data(run: Run, data: Any, skip_bad_images: bool) -> None:
+    if run.data == data:
+        return
+    then, now = run.data.examples, data.examples
+    what = f"{then} examples then, {now} now" if then != now else "as many examples, but others"
+    change = "give another --out, or --fork NEW_DIR to start a new run from its checkpoint"
+    if now < then and skip_bad_images:
+        # Of fewer examples, the order is another one, also of those that it has seen.
+        change = (
+            "if only --skip-bad-images leaves files out that were there then, a new run can go on "
+            f"from its checkpoint: gan-jax train {run.directory} --out {run.directory} --fork "
+            "NEW_DIR --skip-bad-images"
         )
+    elif now > then and not skip_bad_images:
+        change = f"if it was begun with --skip-bad-images, give that again; else {change}"
+    raise InputError(f"the data have changed since {run.directory} was begun ({what}): {change}")
 
 
 def _budget() -> float:

@@ -112,19 +112,19 @@ class Trainer:
         while iteration < self._end and not (stopped or self._asked_alone()):
             try:
                 end, (d, g, tally, stop) = self._advance(d, g, iteration)
+                count, iteration = end - iteration, end
+                if flight is not None:
+                    stopped = self._land(flight)
+                flight = _Flight(iteration, count, tally, stop, [])
+                due = [hook for hook in self._hooks if hook.is_due(iteration, self._end)]
+                for hook in due:
+                    flight.started.append((hook, hook.start(iteration, d, g)))
             except InputError:  # of data that stream
                 if jax.process_count() == 1:  # saving takes all processes
                     if flight is not None:
                         self._land(flight)
                     self._checkpoint.act(iteration, d, g)
                 raise
-            count, iteration = end - iteration, end
-            if flight is not None:
-                stopped = self._land(flight)
-            due = [hook for hook in self._hooks if hook.is_due(iteration, self._end)]
-            flight = _Flight(
-                iteration, count, tally, stop, [(h, h.start(iteration, d, g)) for h in due]
-            )
             if any(hook.rests for hook in due):
                 stopped |= self._land(flight)
                 flight = None

@@ -83,6 +83,41 @@ def test_minutes_are_measured(run, gan_jax_command):
     assert f"0.1 minutes are about {more:,} iterations: {4 * more:,} images, or " in out
 
 
+def test_lengths_that_are_none_are_refused_of_both(run, pictures, gan_jax_command):
+    directory, _ = run
+    for start in (("resume", directory), ("train", f"folder:{pictures}")):
+        for more in ((), ("--dry-run",) if start[0] == "train" else ()):
+            _, error = gan_jax_command(*start, "--minutes", 0, *more)
+            assert error == "error: --minutes is above 0, not 0\n"
+
+
+def test_a_bad_image_met_on_the_way_says_how_to_go_on_without(tmp_path, gan_jax_command):
+    random = np.random.default_rng(0)
+    Path("some").mkdir()
+    for i in range(22):
+        array = random.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(array).save(f"some/{i:02}.jpg", quality=90)
+    bad = Path("some/20.jpg")
+    bad.write_bytes(bad.read_bytes()[:-100])  # its header is as it was
+    flags = [*NARROW, "--evaluation.every", 0, "--data.budget-gib", 0, "--data.resolution", 8]
+    _, error = gan_jax_command("train", "folder:some", *flags, "--iterations", 12, "--out", "run")
+    assert "cannot read the image some/20.jpg" in error
+    command = error.strip().partition("go on without such files: ")[2]
+    assert "gan-jax train run --out run --fork NEW_DIR --skip-bad-images" in command
+    assert error.count("\n") == 1
+    reached = Run.open("run").latest()
+    _, error = gan_jax_command("resume", "run", "--skip-bad-images")
+    assert "(20 examples then, 19 now)" in error
+    assert "--fork NEW_DIR --skip-bad-images" in error
+    words = command.replace("NEW_DIR", "new").split()
+    out, error = gan_jax_command(*words[1:])
+    assert error == ""
+    assert "left out: 1 that cannot be read" in out
+    assert Run.open("new").origin().iteration == reached
+    _, error = gan_jax_command("resume", "new", "--iterations", 13)
+    assert "if it was begun with --skip-bad-images, give that again" in error
+
+
 def test_images_are_iterations(pictures, gan_jax_command):
     out, _ = gan_jax_command("train", f"folder:{pictures}", *NARROW, "--images", 41, "--dry-run")
     assert '"iterations": 11' in out
