@@ -52,7 +52,12 @@ class Evaluator:
         samples: int = 2000,
     ):
         self.images = len(source.description.shape) == 3
-        setting = Setting(subject, images=self.images, logits=extractor.logits)
+        setting = Setting(
+            subject,
+            images=self.images,
+            logits=extractor.logits,
+            examples=min(samples, source.description.examples),
+        )
         self.metrics = check(metrics, setting)
         self.subject, self.split, self.samples = subject, split, samples
         self.extractor, self.real = extractor, RealExamples(source, extractor)

@@ -42,6 +42,8 @@ class Setting:
     """Whether examples are images, and not points."""
     logits: Logits
     """What the extractor's logits are of."""
+    examples: int | None = None
+    """How many there are to be scored, or real ones if these are fewer. None: it is not known."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,18 @@ class Metric:
     """What it needs and does not have there, in words; empty if it can be measured."""
     default: Callable[[Setting], bool] = lambda setting: False
     """Whether it is measured where no metrics are asked for."""
+    least: int = 1
+    """Examples that it takes, of real and of generated ones."""
     place: int = 1000
     """Where it comes in a list of metrics."""
+
+    def problem(self, setting: Setting) -> str:
+        """Why it cannot be measured, in words; empty if it can."""
+        if needs := self.needs(setting):
+            return f"the metric {self.name} needs {needs}"
+        if setting.examples is not None and setting.examples < self.least:
+            return f"the metric {self.name} needs {self.least} examples, not {setting.examples}"
+        return ""
 
 
 def metrics() -> dict[str, Metric]:
@@ -108,14 +120,15 @@ def metrics() -> dict[str, Metric]:
 
 
 def check(chosen: Sequence[str], setting: Setting) -> tuple[str, ...]:
-    """These metrics, or if none are given what is measured by default.
+    """These metrics, or if none are given what is measured by default, of what can be.
 
     Raises:
         InputError: one of them does not exist, or not in this setting.
     """
     known = metrics()
     if not chosen:
-        return tuple(name for name, metric in known.items() if metric.default(setting))
+        defaults = [metric for metric in known.values() if metric.default(setting)]
+        return tuple(metric.name for metric in defaults if not metric.problem(setting))
     refuse(_problems(chosen, setting))
     return tuple(chosen)
 
@@ -126,8 +139,8 @@ def _problems(chosen: Sequence[str], setting: Setting) -> Iterator[str]:
     for name in chosen:
         if name not in known:
             yield f"there is no metric {name!r}: one of {', '.join(known)}"
-        elif needs := known[name].needs(setting):
-            yield f"the metric {name} needs {needs}"
+        elif problem := known[name].problem(setting):
+            yield problem
 
 
 def check_evaluation(settings: Evaluation, setting: Setting) -> None:

@@ -193,6 +193,11 @@ class Run:
         """Its checks so far: `iteration`, `signals`, `state`, `evidence`, `suggestion`."""
         return logs.read(self.directory / "health.jsonl", until=until)
 
+    def scored(self, until: int | None = None) -> int | None:
+        """The iteration of its last evaluation, if there was one."""
+        lines = logs.read(self.directory / "evaluations.jsonl", until=until)
+        return lines[-1]["iteration"] if lines else None
+
     @contextlib.contextmanager
     def _kept(self) -> Iterator[Checkpoints]:
         """Its checkpoints, of which there is one at least, to be read."""

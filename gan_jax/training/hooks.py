@@ -59,6 +59,9 @@ class Hook:
         """The next time after this iteration, if there is one."""
         return None if self.every is None else iteration - iteration % self.every + self.every
 
+    def resume(self, iteration: int, d: TrainState, g: TrainState, end: int) -> None:
+        """Called where a run goes on, before it trains."""
+
     def start(self, iteration: int, d: TrainState, g: TrainState) -> Any:
         """Called before the states may be overwritten. What it dispatches to the devices it does
         not wait for, and returns."""
@@ -216,25 +219,45 @@ class PreviewHook(Hook):
 
 class ScoreHook(Hook):
     """Scores the generator, and keeps it if it is the best so far. Short runs are scored more often
-    than configured."""
+    than configured.
+
+    What is scored is saved first: so a scoring that fails loses nothing. A run that goes on from
+    there makes up for it.
+    """
 
     at_end = True
     rests = True
 
     def __init__(
-        self, session: Session, scorekeeper: Scorekeeper | None, closing: contextlib.ExitStack
+        self,
+        session: Session,
+        scorekeeper: Scorekeeper | None,
+        checkpoint: "CheckpointHook",
+        closing: contextlib.ExitStack,
     ):
         config = session.task.config
         every = config.evaluation.every
         self.every = min(every, max(config.iterations // _SCORES, _APART)) if every else None
         self._session, self._scorekeeper, self._closing = session, scorekeeper, closing
+        self._checkpoint = checkpoint
+
+    def resume(self, iteration: int, d: TrainState, g: TrainState, end: int) -> None:
+        missing = self._scorekeeper is not None and self._scorekeeper.scored != iteration
+        if self.is_due(iteration, end) and _as_the_first_process(missing):
+            self.act(iteration, d, g)
 
     def act(self, iteration: int, d: TrainState, g: TrainState) -> None:
-        best = self._scorekeeper(iteration, g) if self._scorekeeper else None
+        self._checkpoint.act(iteration, d, g)
+        scores, best = [], None
+        if self._scorekeeper is not None:
+            scores = self._scorekeeper.score(g)
+            best = self._scorekeeper.improved(iteration, scores)
         if _as_the_first_process(best is not None):
             self._checkpoints.save(iteration, d, g)
         if best is not None:
             self._session.run.set_best(best)
+        if self._scorekeeper is not None:
+            self._scorekeeper.record(iteration, scores)
 
     @functools.cached_property
     def _checkpoints(self) -> Checkpoints:

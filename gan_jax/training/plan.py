@@ -74,7 +74,8 @@ def make_plan(
         with apart():
             config.check_devices(jax.device_count())
         with apart():
-            dataset = _load(config, data_dir, skip_bad_images, 0 if dry else _budget())
+            budget = 0 if dry else _budget()
+            dataset = load(config, data_dir, skip_bad_images, budget_bytes=budget)
             task = config.build(dataset.description)
             task.check()
     try:
@@ -93,7 +94,15 @@ def make_plan(
     return Plan(directory, task, dataset, origin, initial, taken, _first(begun, origin))
 
 
-def _load(config: Any, data_dir: str | None, skip_bad_images: bool, budget_bytes: float) -> Dataset:
+def load(
+    config: Any, data_dir: str | None, skip_bad_images: bool, *, budget_bytes: float = 0
+) -> Dataset:
+    """The real examples of a configuration: see `gan_jax.tasks.base.TaskConfig`.
+
+    Raises:
+        InputError: they are missing, or do not fit; of images that cannot be decoded it says how to
+            leave them out.
+    """
     try:
         return config.load(
             data_dir=data_dir, skip_bad_images=skip_bad_images, budget_bytes=budget_bytes

@@ -1,10 +1,11 @@
 """Scores a generator while it trains, and knows the best."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gan_jax.evaluation.best import Best, by_conventions, deciding, improved
 from gan_jax.evaluation.evaluator import Scorer
+from gan_jax.evaluation.metric import Score
 from gan_jax.runs.logs import Lines, Log
 from gan_jax.state import TrainState
 
@@ -14,7 +15,7 @@ class Scorekeeper:
 
     `make_evaluator` is called at the first of them: it reads the data, and may train a classifier.
     `best` is the best checkpoint so far, and `by` the name of the score that decides, if not the
-    first.
+    first. `scored` is the iteration of the last evaluation, if there was one.
     """
 
     def __init__(
@@ -25,27 +26,35 @@ class Scorekeeper:
         log: Log,
         best: Best | None = None,
         by: str | None = None,
+        scored: int | None = None,
     ):
         self._make_evaluator = make_evaluator
         self._lines, self._log, self._best, self._by = lines, log, best, by
+        self.scored = scored
 
     @functools.cached_property
     def _evaluate(self) -> Scorer:
         return self._make_evaluator()
 
-    def __call__(self, iteration: int, g: TrainState) -> Best | None:
-        """Writes down what `g` scores, and returns it if it is better than all before."""
+    def score(self, g: TrainState) -> list[Score]:
+        """What `g` scores."""
         with self._log.phase("scoring"):
-            scores = self._evaluate(g)
+            return self._evaluate(g)
+
+    def improved(self, iteration: int, scores: Sequence[Score]) -> Best | None:
+        """The checkpoint of this iteration, if it is better than all before."""
+        found = improved(self._best, iteration, deciding(scores, self._by))
+        self._best = found or self._best
+        return found
+
+    def record(self, iteration: int, scores: Sequence[Score]) -> None:
+        """Writes scores down: once all that follows from them is done."""
         for conventions, values in by_conventions(scores):
             self._lines.write(iteration, conventions=conventions, scores=values)
             for name, value in values.items():
                 self._log.scalar(f"{name}[{conventions}]", iteration, value)
-        score = deciding(scores, self._by)
-        self._log.say(f"iteration {iteration:,}: {score}")
-        found = improved(self._best, iteration, score)
-        self._best = found or self._best
-        return found
+        self.scored = iteration
+        self._log.say(f"iteration {iteration:,}: {deciding(scores, self._by)}")
 
     def close(self) -> None:
         self._lines.close()

@@ -194,7 +194,7 @@ def _attempt(session: Session, plan: Plan, *, profile: bool) -> Result:
         checkpoint = CheckpointHook(session, checkpoints)
         if checkpoint.saved is None and (first or plan.initial is not None):
             checkpoint.act(first, d, g)  # from now on, it stands on its own
-        check, *others = _hooks(session, log, first, closing)
+        check, *others = _hooks(session, log, first, checkpoint, closing)
         trainer = Trainer(
             call=driver.call,
             boundary=driver.boundary,
@@ -207,10 +207,7 @@ def _attempt(session: Session, plan: Plan, *, profile: bool) -> Result:
             stride=None if check.decides or jax.process_count() > 1 else Stride(),
             profile=_profile(session, driver, first) if profile else None,
         )
-        if first < config.iterations:
-            d, g, reached = trainer.train(d, g, first)
-        else:
-            reached = first
+        d, g, reached = trainer.train(d, g, first)
     if reached < config.iterations:
         raise KeyboardInterrupt(reached)
     d, g = jax.tree.map(np.asarray, (d, g))
@@ -218,11 +215,15 @@ def _attempt(session: Session, plan: Plan, *, profile: bool) -> Result:
 
 
 def _hooks(
-    session: Session, log: Log | None, first: int, closing: contextlib.ExitStack
+    session: Session,
+    log: Log | None,
+    first: int,
+    checkpoint: CheckpointHook,
+    closing: contextlib.ExitStack,
 ) -> tuple[CheckHook, *tuple[Hook, ...]]:
     """All hooks but that which saves, in their order: checks come first, since they may end the
-    run; what is logged and drawn is of a run that goes on; scores come before the checkpoint, so
-    that a run resumed from it has them."""
+    run; what is logged and drawn is of a run that goes on, and is written down before a checkpoint,
+    so that a run resumed from it has it. So are scores, but for those that fail."""
     run, task = session.run, session.task
     lines = None
     if session.main:
@@ -233,20 +234,21 @@ def _hooks(
     if log is None:
         config = task.config
         elsewhere = (Elsewhere(config.log_every), Elsewhere(config.sample_every))
-        return check, *elsewhere, ScoreHook(session, None, closing)
+        return check, *elsewhere, ScoreHook(session, None, checkpoint, closing)
     scorekeeper = Scorekeeper(
         functools.partial(task.evaluator, session.dataset),
         lines=Lines(run.directory / "evaluations.jsonl", start=first),
         log=log,
         best=run.best(),
         by=task.config.evaluation.best,
+        scored=run.scored(until=first),
     )
     closing.callback(scorekeeper.close)
     return (
         check,
         LogHook(session, log, first),
         PreviewHook(session, log),
-        ScoreHook(session, scorekeeper, closing),
+        ScoreHook(session, scorekeeper, checkpoint, closing),
     )
 
 

@@ -102,6 +102,8 @@ class Trainer:
             InputError: an example could not be read; what was trained before is saved.
         """
         iteration, flight, stopped = first, None, False
+        for hook in self._hooks if iteration else ():
+            hook.resume(iteration, d, g, self._end)
         if iteration < self._end:
             for hook in self._hooks if iteration == 0 else ():
                 if hook.at_start:

@@ -50,6 +50,20 @@ def test_evaluate_says_what_metrics_there_are(digits, gan_jax_command):
     assert error == "error: the metric is needs the extractor classifier or inception\n"
 
 
+def test_what_so_few_samples_cannot_be_scored_by_is_left_out_or_said(digits, gan_jax_command):
+    out, _ = gan_jax_command("evaluate", digits, "--n", 2)
+    assert [line.partition("[")[0] for line in out.splitlines()] == ["FID"]
+    flags = ["--metrics", "precision_recall", "density_coverage", "kid", "swd", "ms_ssim"]
+    _, error = gan_jax_command("evaluate", digits, "--n", 3, *flags)
+    assert error.splitlines() == [
+        "error: the metric precision_recall needs 4 examples, not 3",
+        "error: the metric density_coverage needs 6 examples, not 3",
+    ]
+    out, error = gan_jax_command("evaluate", digits, "--n", 6, *flags)
+    assert error == ""
+    assert len(out.splitlines()) == 7
+
+
 def test_only_some_data_have_splits(digits, gan_jax_command):
     for split in ("tset", "train"):
         _, error = gan_jax_command("evaluate", digits, "--split", split)

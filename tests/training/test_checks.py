@@ -57,13 +57,16 @@ def diagnoses(monkeypatch):
 
 @pytest.fixture
 def scores(monkeypatch):
-    """Lets a test say what successive evaluations give."""
+    """Lets a test say what successive evaluations give, or raise."""
 
     def script(*values):
         waiting = list(values)
 
         def call(self, g):
-            return [Score("SWD", waiting.pop(0), "points, train, 10k/20", higher_is_better=False)]
+            value = waiting.pop(0)
+            if isinstance(value, Exception):
+                raise value
+            return [Score("SWD", value, "points, train, 10k/20", higher_is_better=False)]
 
         monkeypatch.setattr(Evaluator, "__call__", call)
 
@@ -203,6 +206,28 @@ def test_the_last_iteration_is_scored_checked_and_drawn(tmp_path, scores, monkey
     first, soon, last = sorted(int(path.stem) for path in (tmp_path / "samples").iterdir())
     assert (first, last) == (0, 5)
     assert 0 < soon < 5
+
+
+def test_what_is_scored_is_saved_first_and_a_run_makes_up_for_a_scoring_that_failed(
+    tmp_path, scores
+):
+    """Whether that is in the middle or at the end."""
+    scores(5.0, MemoryError())
+    config = changed(iterations=5, evaluation=Evaluation(every=2), checkpoint_every=100)
+    with pytest.raises(MemoryError):
+        gan_jax.train(config, out=tmp_path)
+    assert Run.open(tmp_path).kept() == [2, 4]
+    scores(3.0, MemoryError())
+    with pytest.raises(MemoryError):
+        gan_jax.train(config, out=tmp_path)
+    assert Run.open(tmp_path).latest() == 5
+    scores(4.0)
+    gan_jax.train(config, out=tmp_path)
+    gan_jax.train(config, out=tmp_path)  # there is nothing left to do
+    lines = [json.loads(s) for s in (tmp_path / "evaluations.jsonl").read_text().splitlines()]
+    found = [(line["iteration"], line["scores"]["SWD"]) for line in lines]
+    assert found == [(2, 5.0), (4, 3.0), (5, 4.0)]
+    assert Run.open(tmp_path).best().iteration == 4
 
 
 def test_short_runs_are_scored_several_times(tmp_path, scores):

@@ -10,6 +10,7 @@ from gan_jax.cli.running import Checkpoint, RunArgument, iteration_of, open_run
 from gan_jax.errors import InputError
 from gan_jax.evaluation.extractors.kinds import kinds
 from gan_jax.evaluation.metric import metrics as all_metrics
+from gan_jax.training.plan import load
 
 _METRICS = ", ".join(f"{name} ({metric.help})" for name, metric in all_metrics().items())
 _EXTRACTORS = ", ".join(f"{name} ({kind.help})" for name, kind in kinds().items())
@@ -32,6 +33,7 @@ def evaluate(
     weights: Path | None = None,
     split: str | None = None,
     data_dir: str | None = None,
+    skip_bad_images: bool = False,
 ) -> None:
     """Score what a trained run makes against real examples.
 
@@ -46,6 +48,7 @@ def evaluate(
         split: The part of the data to compare with, and to translate if that is what it does: test,
             say. By default what the run trained on.
         data_dir: Where TFDS datasets are prepared.
+        skip_bad_images: Leave out images that cannot be decoded, if the run was begun so.
     """
     if n < 2:
         raise InputError(f"--n is at least 2, not {n}")
@@ -58,7 +61,11 @@ def evaluate(
         samples=n,
     )
     evaluator = opened.task.evaluator(
-        config.load(data_dir=data_dir), settings, split=split, data_dir=data_dir, weights=weights
+        load(config, data_dir, skip_bad_images),
+        settings,
+        split=split,
+        data_dir=data_dir,
+        weights=weights,
     )
     _, g = opened.states(iteration_of(opened, checkpoint))
     for score in evaluator(g):

@@ -25,5 +25,6 @@ DENSITY_COVERAGE = Metric(
         ),
     },
     higher_is_better=("density", "coverage"),
+    least=6,
     place=50,
 )

@@ -22,5 +22,6 @@ FID = Metric(
         ),
     },
     default=lambda setting: setting.images,
+    least=2,
     place=10,
 )

@@ -26,5 +26,6 @@ INCEPTION_SCORE = Metric(
     },
     higher_is_better=("IS",),
     needs=_needs,
+    least=10,
     place=30,
 )

@@ -20,5 +20,6 @@ KID = Metric(
             "is as good as the data, and chance may take it just below."
         ),
     },
+    least=2,
     place=20,
 )

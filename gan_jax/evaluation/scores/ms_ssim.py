@@ -20,5 +20,6 @@ MS_SSIM = Metric(
         ),
     },
     needs=lambda setting: "" if setting.images else "images",
+    least=2,
     place=70,
 )

@@ -25,5 +25,6 @@ PRECISION_RECALL = Metric(
     },
     higher_is_better=("precision", "recall"),
     default=lambda setting: setting.images,
+    least=4,
     place=40,
 )
