@@ -31,7 +31,7 @@ from gan_jax.state import TrainState
 from gan_jax.steps import iterate
 from gan_jax.tasks.base import CHECKS as NOISE
 from gan_jax.tasks.base import TRAINING, initial_states, stream_key
-from gan_jax.tasks.generation.task import make_reference
+from gan_jax.tasks.generation.checks import make_reference
 from gan_jax.training.monitor import Monitor
 from gan_jax.training.program import PREPARATION
 

@@ -26,7 +26,7 @@ MINUTES = 10
 def train(
     what: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA|CONFIG.json|RUN")],
 ) -> None:
-    """Train on your images, from a configuration, or a new run from another one's.
+    """Train on your images or points, from a configuration, or a new run from another one's.
 
     `gan-jax train folder:PATH` looks at the images, chooses how to train on them, says why, and
     does it. Followed by flags as in experiments, over what was chosen or configured: `gan-jax train
@@ -55,7 +55,8 @@ def _chosen(source: str, flags: Sequence[str]) -> tuple[Config, float | None]:
     given.add_argument("--data-dir")
     looks = look(source, data_dir=given.parse_known_args(flags)[0].data_dir)
     choice = choose(source, looks, accelerator=jax.default_backend() != "cpu")
-    print(f"{looks.examples:,} images in {source}; to train on them, these were chosen:")
+    what = "images" if looks.sizes else "points"
+    print(f"{looks.examples:,} {what} in {source}; to train on them, these were chosen:")
     for reason in choice.reasons:
         print(f"  {reason.what}: {reason.why} ({reason.flags})")
     for warning in choice.warnings:

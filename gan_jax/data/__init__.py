@@ -1,6 +1,6 @@
 """Real examples: where they come from, in which order, and how they reach the devices."""
 
-from gan_jax.data.config import Data, check_variety, load, look, within
+from gan_jax.data.config import Data, check_variety, load, look, standardized, within
 from gan_jax.data.domains import Described, Domains
 from gan_jax.data.feed import Feed
 from gan_jax.data.held_out import hold_out, hold_out_each
@@ -31,5 +31,6 @@ __all__ = [
     "longest",
     "look",
     "prepare",
+    "standardized",
     "within",
 ]

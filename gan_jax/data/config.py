@@ -21,6 +21,7 @@ from gan_jax.data.sources.base import (
     without_bad_images,
 )
 from gan_jax.data.sources.kinds import MODEL, Looks
+from gan_jax.data.standardization import far_from_unit_scale, scaling_of
 from gan_jax.errors import InputError
 from gan_jax.resolutions import Resolution, parse
 from gan_jax.sections import Section, check_known, number
@@ -59,6 +60,9 @@ class Data(Section):
     """Only so many of the examples, chosen at random (the same ones for every seed)."""
     budget_gib: float | None = number(None, least=0, metadata={"free": True})
     """Up to this, data live on the device, else they stream. None: ¼ of its memory, CPU: 2."""
+    standardize: bool = False
+    """Bring each feature of points to mean 0 and standard deviation 1 for the networks. Samples and
+    scores are of the scale of the data."""
     background: str | None = None
     """Color behind transparent pixels and around padded images, as white or #1e90ff. None: white
     behind, black around."""
@@ -179,6 +183,8 @@ def load(
         description = source.description
         nbytes = description.examples * np.prod(description.shape) * source.dtype.itemsize
         source = read_all(source) if nbytes <= budget_bytes else source
+    if data.standardize and len(source.description.shape) != 1:
+        raise InputError(f"{data.source} holds images, and --data.standardize is for points")
     source = _selected(source, data)
     note = _class_sizes(source) if conditional else None
     return source if note is None else noted(source, note)
@@ -193,8 +199,26 @@ def check_variety(source: Source, name: str) -> None:
     examples = source.description.examples
     if examples < 2:
         raise InputError(f"{name} gives {examples} examples to train on: it takes two at least")
-    if isinstance(source, Examples) and (source.real == source.real[0]).all():
+    first, _ = source.read(0)
+    if all((source.read(i)[0] == first).all() for i in range(1, examples)):
         raise InputError(f"all {examples:,} examples of {name} are alike")
+
+
+def standardized(source: Examples, data: Data) -> Examples:
+    """Points to train on, with the scaling that they are to have; with a warning, where they should
+    have one."""
+    if data.standardize:
+        scaling = scaling_of(source.real)
+        return dataclasses.replace(
+            source, description=dataclasses.replace(source.description, scaling=scaling)
+        )
+    if far := far_from_unit_scale(source.real):
+        note = (
+            f"warning: the points are far from unit scale ({far}), where networks learn badly: "
+            "--data.standardize brings them there, and samples back"
+        )
+        return noted(source, note)
+    return source
 
 
 def _class_sizes(source: Source) -> str | None:

@@ -40,18 +40,27 @@ class Subject:
 
 
 def from_latents(
-    latent_dim: int, *, conditional: bool = False, mixture: Mixture | None = None
+    latent_dim: int,
+    *,
+    conditional: bool = False,
+    mixture: Mixture | None = None,
+    finish: Callable[[Any], Any] = lambda made: made,
 ) -> Subject:
-    """Generators of noise, by their moving average."""
+    """Generators of noise, by their moving average. What they make is scored as `finish` makes it:
+    a traceable function, by which points come back to the scale of the data."""
 
     def sample(g: TrainState, n: int, labels: Labels | None) -> Array:
         classes = None if labels is None else jnp.asarray(labels)
-        return sampling.sample(g, jax.random.key(0), n, latent_dim=latent_dim, label=classes)
+        made = sampling.sample(g, jax.random.key(0), n, latent_dim=latent_dim, label=classes)
+        return finish(made)
+
+    def generate(g: TrainState, z: Any, label: Any) -> Array:
+        return finish(sampling.generate(g, z, label))
 
     return Subject(
         sample,
         conditional=conditional,
         latent_dim=latent_dim,
-        generate=sampling.generate,
+        generate=generate,
         mixture=mixture,
     )

@@ -70,7 +70,7 @@ class Population:
 
     Raises:
         InputError: members that differ in something else, or in whether they have a penalty at all,
-            or alternate by epochs, or are balanced.
+            or in how their data are standardized, or alternate by epochs, or are balanced.
     """
 
     def __init__(self, configs: Sequence[Any], datasets: Sequence[Dataset]):
@@ -87,6 +87,8 @@ class Population:
             config.build(dataset.description)
             for config, dataset in zip(configs, datasets, strict=True)
         ]
+        if len({getattr(task.data, "scaling", None) for task in self._tasks}) > 1:
+            raise InputError("members of a population are standardized alike: by the same data")
         objectives = [task.objective for task in self._tasks]
         self._objective = jax.tree.structure(objectives[0])
         if any(jax.tree.structure(o) != self._objective for o in objectives):

@@ -157,6 +157,20 @@ def test_classes_are_sampled_by_name(run, gan_jax_command):
     assert (directory / "interpolation.png").is_file()
 
 
+def test_points_of_any_scale_are_trained_on_and_sampled_without_them(gan_jax_command):
+    points = np.random.default_rng(0).normal(1e6, 1e4, (100, 2))
+    np.savez("far.npz", points=points)
+    flags = ["--generator.width", 2, "--discriminator.width", 2, "--iterations", 2, "--out", "run"]
+    out, error = gan_jax_command("train", "npz:far.npz", *flags)
+    assert error == ""
+    assert "100 points in npz:far.npz; to train on them" in out
+    assert "each feature standardized" in out
+    Path("far.npz").unlink()
+    gan_jax_command("sample", "run", "--n", 50, "--out", "some.npz")
+    with np.load("some.npz") as arrays:
+        assert 0.9e6 < arrays["points"].mean() < 1.1e6
+
+
 def test_a_sheet_has_rows_of_classes(run, gan_jax_command):
     directory, _ = run
     gan_jax_command("sample", directory, "--n", 64, "--out", "sheet.png")

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from gan_jax.data import Looks
-from gan_jax.errors import InputError
 from gan_jax.resolutions import parse, sides
 from gan_jax.tasks.generation.choice import choose
 
@@ -109,6 +108,11 @@ def test_too_few_images_are_warned_of():
     assert warning.startswith("40 images are few")
 
 
+def test_a_batch_is_no_larger_than_what_is_trained_on():
+    sizes = {n: chosen(looks(examples=n)).config.batch_size for n in (1, 2, 5, 20, 35, 36, 100)}
+    assert sizes == {1: 1, 2: 2, 5: 5, 20: 18, 35: 32, 36: 32, 100: 32}
+
+
 def test_every_choice_has_a_reason_and_flags():
     choice = chosen(looks(wide=100))
     assert all(all(reason) for reason in choice.reasons)
@@ -131,9 +135,18 @@ def test_the_run_is_called_like_the_data(source, name):
     assert chosen(looks(), source=source).config.name == name
 
 
-def test_points_are_refused():
-    with pytest.raises(InputError, match=r"ring holds points: experiments/gaussians\.py"):
-        choose("ring", Looks((), 100, 2), accelerator=False)
+def test_points_are_standardized_and_learned_by_dense_networks():
+    choice = choose("npz:some.npz", Looks((), 200, 3, (150, 50)), accelerator=False)
+    config = choice.config
+    config.validate()
+    assert config.data.standardize
+    assert (config.generator.kind, config.discriminator.kind) == ("mlp", "mlp")
+    assert (config.batch_size, config.objective.latent_dim) == (180, 3)
+    assert config.objective.conditional
+    assert [reason.what.split(",")[0] for reason in choice.reasons][:2] == [
+        "each feature standardized",
+        "2 classes",
+    ]
 
 
 def test_the_recipe_page_says_the_same():

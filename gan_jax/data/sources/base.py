@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Int
 
 from gan_jax.data import cache, images
+from gan_jax.data.standardization import Scaling
 
 S = TypeVar("S", bound="Source")
 Example = tuple[np.ndarray, int | None]
@@ -33,6 +34,8 @@ class Description:
     """Changes when the examples do."""
     class_names: tuple[str, ...] | None = dataclasses.field(default=None, compare=False)
     """What the classes are called in the data. None: by their numbers."""
+    scaling: Scaling | None = None
+    """By which points are brought to unit scale for the networks. None: they are as they are."""
 
     def name_of(self, label: int) -> str:
         """What a class is called."""

@@ -11,8 +11,7 @@ from gan_jax.augment.diffaugment import DiffAugmentSection
 from gan_jax.augment.sections import AugmentationSection, NoAugmentation
 from gan_jax.config import Average, Evaluation, Optimizer
 from gan_jax.data import Data, Looks
-from gan_jax.errors import InputError
-from gan_jax.networks import dcgan
+from gan_jax.networks import dcgan, mlp
 from gan_jax.resolutions import Resolution, as_text, in_words, nearest, sides
 from gan_jax.tasks.generation.config import Config, Objective
 
@@ -26,6 +25,8 @@ OBLONG = 1.15, 4.0
 BATCH = 32
 WIDTH_ON_ACCELERATORS = 64
 BATCH_ON_ACCELERATORS = 64
+BATCH_OF_POINTS, WIDTH_OF_POINTS, GAMMA_OF_POINTS = 256, 128, 0.1
+HALF_LIFE_OF_POINTS = 100_000
 HALF_LIFE = 5000
 """Of the moving average, in images."""
 CLASSIFIER_IS_SLOW = 48
@@ -56,13 +57,10 @@ class Choice(NamedTuple):
 
 
 def choose(source: str, looks: Looks, *, accelerator: bool) -> Choice:
-    """The recipe for images that look like this. Its length is not among the choices.
-
-    Raises:
-        InputError: they are no images.
-    """
+    """The recipe for images that look like this, or for points. Its length is not among the
+    choices."""
     if not looks.sizes:
-        raise InputError(f"{source} holds points: experiments/gaussians.py trains on these")
+        return _choose_for_points(source, looks)
     resolution, size = _size(looks, accelerator)
     side = math.sqrt(math.prod(sides(resolution)))
     conditional, classes = _classes(looks)
@@ -70,7 +68,7 @@ def choose(source: str, looks: Looks, *, accelerator: bool) -> Choice:
     extractor, scored = _extractor(conditional, side, accelerator)
     gamma = _from(GAMMA, side)
     width = WIDTH_ON_ACCELERATORS if accelerator else _from(WIDTH, side)
-    batch = BATCH_ON_ACCELERATORS if accelerator else BATCH
+    batch = _batch(BATCH_ON_ACCELERATORS if accelerator else BATCH, looks)
     adam = Optimizer(learning_rate=2e-4, options={"b1": 0.5, "b2": 0.99})
     config = Config(
         name=_name(source),
@@ -105,6 +103,48 @@ def choose(source: str, looks: Looks, *, accelerator: bool) -> Choice:
     return Choice(config, reasons, _warnings(looks))
 
 
+def _choose_for_points(source: str, looks: Looks) -> Choice:
+    conditional, classes = _classes(looks)
+    batch = _batch(BATCH_OF_POINTS, looks)
+    adam = Optimizer(learning_rate=1e-3, options={"b1": 0.0, "b2": 0.99})
+    config = Config(
+        name=_name(source),
+        batch_size=batch,
+        data=Data(source=source, standardize=True),
+        objective=Objective(
+            loss="relativistic_pairing",
+            latent_dim=max(2, looks.channels),
+            conditional=conditional,
+            penalties={"r1": GAMMA_OF_POINTS, "r2": GAMMA_OF_POINTS},
+        ),
+        generator=mlp.GeneratorSection(width=WIDTH_OF_POINTS, depth=4),
+        discriminator=mlp.DiscriminatorSection(width=WIDTH_OF_POINTS, depth=4),
+        g_optimizer=adam,
+        d_optimizer=adam,
+        average=Average(half_life=HALF_LIFE_OF_POINTS),
+        check_every=500,
+        log_every=500,
+        sample_every=2000,
+        checkpoint_every=2000,
+    )
+    networks = Reason(
+        f"dense networks of width {WIDTH_OF_POINTS}, batches of {batch}",
+        "as experiments/gaussians.py has them",
+        "--generator.width, --discriminator.width, --batch-size",
+    )
+    scale = Reason(
+        "each feature standardized",
+        "networks learn what is of unit scale, and samples are of the data's",
+        "--data.standardize, --data.no-standardize",
+    )
+    return Choice(config, (scale, classes, networks), _warnings(looks))
+
+
+def _batch(most: int, looks: Looks) -> int:
+    """Of so many examples at most, of which a tenth is held out."""
+    return max(1, min(most, looks.examples - looks.examples // 10))
+
+
 def _size(looks: Looks, accelerator: bool) -> tuple[Resolution, Reason]:
     height, width = looks.size
     if not OBLONG[0] <= max(height, width) / min(height, width) <= OBLONG[1]:
@@ -135,11 +175,11 @@ def _classes(looks: Looks) -> tuple[bool, Reason]:
     if len(sizes) < 2:
         return False, Reason("no classes", "there are none", flags)
     if min(sizes) < OF_A_CLASS:
-        why = f"one has {min(sizes)} images only, and it takes {OF_A_CLASS} to learn one"
+        why = f"one has {min(sizes)} {_called(looks)} only, and it takes {OF_A_CLASS} to learn one"
         return False, Reason("classes are not told apart", why, flags)
     if len(sizes) > MOST_CLASSES:
         return False, Reason("classes are not told apart", f"{len(sizes)} are many", flags)
-    return True, Reason(f"{len(sizes)} classes, each sampled by its name", "by folder", flags)
+    return True, Reason(f"{len(sizes)} classes, each sampled by its name", _told_by(looks), flags)
 
 
 def _extractor(conditional: bool, side: float, accelerator: bool) -> tuple[str, Reason]:
@@ -171,12 +211,21 @@ def _augmentation(looks: Looks) -> tuple[AugmentationSection, bool, Reason]:
     )
 
 
+def _called(looks: Looks) -> str:
+    return "images" if looks.sizes else "points"
+
+
+def _told_by(looks: Looks) -> str:
+    return "by folder" if looks.sizes else "by label"
+
+
 def _warnings(looks: Looks) -> tuple[str, ...]:
     warnings = []
     if looks.examples < TOO_FEW:
+        few = f"{looks.examples} {_called(looks)} are few"
         warnings.append(
-            f"{looks.examples} images are few: samples will look like these, and little else; "
-            f"from {TOO_FEW} on there is something to learn, and it takes thousands to do it well"
+            f"{few}: samples will look like these, and little else; from {TOO_FEW} on there is "
+            "something to learn, and it takes thousands to do it well"
         )
     return tuple(warnings)
 

@@ -10,7 +10,17 @@ from typing_extensions import Doc
 from gan_jax import config as base
 from gan_jax import losses, networks
 from gan_jax.augment.sections import AugmentationSection, NoAugmentation
-from gan_jax.data import Data, Description, Stream, check_variety, hold_out_each, load, within
+from gan_jax.data import (
+    Data,
+    Description,
+    Examples,
+    Stream,
+    check_variety,
+    hold_out_each,
+    load,
+    standardized,
+    within,
+)
 from gan_jax.errors import InputError, all_at_once, refuse
 from gan_jax.networks.base import DiscriminatorSection, GeneratorSection
 from gan_jax.regularizers import PENALTIES
@@ -191,6 +201,9 @@ class Config(base.Config, kind="generation"):
         stream = Stream(source, "real", "label" if self.objective.conditional else None)
         (training,), held_out = hold_out_each((stream,), self.data.held_out)
         check_variety(training.source, self.data.source)
+        if isinstance(training.source, Examples) and len(training.source.description.shape) == 1:
+            points = standardized(training.source, self.data)
+            training = dataclasses.replace(training, source=points)
         return Dataset((training,), held_out, training.source.description)
 
     def build(self, data: Description) -> Any:

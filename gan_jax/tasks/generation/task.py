@@ -13,15 +13,14 @@ from jaxtyping import Array, Float, Int, Key, UInt8
 
 from gan_jax import figures, losses, networks, sampling
 from gan_jax.config import Evaluation
-from gan_jax.data import Description, Source, gaussians, prepare
-from gan_jax.data.sources import gather, read_some
+from gan_jax.data import Description, gaussians, prepare
+from gan_jax.data.sources import gather
 from gan_jax.errors import InputError, all_at_once
 from gan_jax.evaluation.evaluator import Evaluator
 from gan_jax.evaluation.extractors.kinds import check as check_extractor
 from gan_jax.evaluation.extractors.kinds import logits_of, make_extractor
 from gan_jax.evaluation.metric import Setting, check_evaluation
 from gan_jax.evaluation.subject import Subject, from_latents
-from gan_jax.health import signals
 from gan_jax.health.checks import Checks, LatentChecks
 from gan_jax.networks.base import Form, built
 from gan_jax.objectives import Objective as AnyObjective
@@ -35,6 +34,7 @@ from gan_jax.tasks.base import (
     source_of,
     stream_key,
 )
+from gan_jax.tasks.generation.checks import make_reference
 from gan_jax.tasks.generation.config import Config
 from gan_jax.tasks.generation.objective import make_objective
 
@@ -159,11 +159,19 @@ class Generation:
     def prepare(
         self, examples: dict[str, Array], key: Key[Array, ""], axis_name: str | None
     ) -> dict[str, Array]:
-        """Images from −1 to 1, mirrored if configured; points as they are."""
+        """Images from −1 to 1, mirrored if configured; points as they are, or standardized."""
         flip = ("real",) if self.config.data.flip else ()
-        return prepare(examples, key, flip=flip, axis_name=axis_name)
+        prepared = prepare(examples, key, flip=flip, axis_name=axis_name)
+        if self.data.scaling is not None:
+            prepared["real"] = self.data.scaling.standardized(prepared["real"])
+        return prepared
 
     # What it looks like.
+
+    def as_data(self, made: Any) -> Any:
+        """Examples as the generator makes them, on the scale of the data."""
+        scaling = self.data.scaling
+        return made if scaling is None else scaling.restored(made)
 
     def labels(self, n: int, label: int | str | None = None) -> Int[Array, " n"] | None:
         """Classes for `n` samples: `label`, a name or a number, or all that it is trained on in
@@ -203,9 +211,10 @@ class Generation:
     ) -> Float[np.ndarray, "n ..."]:
         """`n` samples from the generator's moving average, on the host."""
         latent_dim = self.config.objective.latent_dim
-        return np.asarray(
-            sampling.sample(g, key, n, latent_dim=latent_dim, label=labels, truncation=truncation)
+        made = sampling.sample(
+            g, key, n, latent_dim=latent_dim, label=labels, truncation=truncation
         )
+        return self.as_data(np.asarray(made))
 
     def interpolate(
         self,
@@ -217,11 +226,10 @@ class Generation:
     ) -> Float[np.ndarray, "paths steps ..."]:
         """Walks between random latents: `paths` of `steps` samples each."""
         latent_dim = self.config.objective.latent_dim
-        return np.asarray(
-            sampling.interpolate(
-                g, key, paths=paths, steps=steps, latent_dim=latent_dim, label=labels
-            )
+        made = sampling.interpolate(
+            g, key, paths=paths, steps=steps, latent_dim=latent_dim, label=labels
         )
+        return self.as_data(np.asarray(made))
 
     def sheet(
         self, images: Float[np.ndarray, "n h w c"], labels: Int[Array, " n"] | None
@@ -258,7 +266,7 @@ class Generation:
         """Samples of the same latents every time, by class."""
         n = self.previewed
         label = self.labels(n)
-        return sampling.sample(
+        made = sampling.sample(
             g,
             stream_key(self.config.seed, PREVIEWS),
             n,
@@ -266,6 +274,7 @@ class Generation:
             label=None if label is None else jnp.sort(label),
             batch_size=n,
         )
+        return self.as_data(made)
 
     def draw(self, preview: Any, dataset: Dataset) -> UInt8[np.ndarray, "height width c"]:
         """A sheet of images, or points over real ones."""
@@ -281,7 +290,7 @@ class Generation:
         """Of samples of fresh noise, at every check."""
         objective = self.config.objective
         return LatentChecks(
-            functools.partial(make_reference, dataset, objective.conditional),
+            functools.partial(make_reference, dataset, objective.conditional, self.data.scaling),
             stream_key(self.config.seed, CHECKS),
             loss=losses.LOSSES[objective.loss],
             latent_dim=objective.latent_dim,
@@ -294,13 +303,19 @@ class Generation:
             self.config.objective.latent_dim,
             conditional=self.config.objective.conditional,
             mixture=gaussians.MIXTURES.get(self.config.data.source),
+            finish=self.as_data,
         )
 
     @property
     def setting(self) -> Setting:
         """What there is to score while it trains."""
-        extractor = self.config.evaluation.extractor
-        return Setting(self.subject, images=self.is_images, logits=logits_of(extractor, self.data))
+        evaluation = self.config.evaluation
+        return Setting(
+            self.subject,
+            images=self.is_images,
+            logits=logits_of(evaluation.extractor, self.data),
+            examples=min(self.data.examples, evaluation.samples),
+        )
 
     def evaluator(
         self,
@@ -331,29 +346,3 @@ class Generation:
 def packed(module: nn.Module, examples: int) -> nn.Module:
     """`module` on packs of examples."""
     return networks.packing.Packed(module, examples)
-
-
-def make_reference(dataset: Dataset, labels: bool) -> tuple[signals.Reference, signals.Target]:
-    """What checks compare with: real examples that are trained on, and some that are not."""
-    seen, seen_label = _read(dataset.streams[0].source, labels)
-    if not dataset.held_out:
-        return signals.make_reference(
-            _as_networks_see(seen), seen_label, None, None, signals.features_of(seen)
-        )
-    other, other_label = _read(dataset.held_out[0].source, labels)
-    return signals.make_reference(
-        _as_networks_see(seen),
-        seen_label,
-        _as_networks_see(other),
-        other_label,
-        signals.features_of(np.concatenate([seen, other])),
-    )
-
-
-def _read(source: Source, labels: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    real, label = read_some(source, signals.SAMPLE)
-    return real, label if labels else None
-
-
-def _as_networks_see(real: np.ndarray) -> np.ndarray:
-    return np.asarray(prepare({"real": jnp.asarray(real)}, None)["real"])

@@ -1,0 +1,41 @@
+"""What the checks of a generator compare its samples with."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax.data import Source, prepare
+from gan_jax.data.sources import read_some
+from gan_jax.data.standardization import Scaling
+from gan_jax.health import signals
+from gan_jax.tasks.base import Dataset
+
+
+def make_reference(
+    dataset: Dataset, labels: bool, scaling: Scaling | None = None
+) -> tuple[signals.Reference, signals.Target]:
+    """What checks compare with: real examples that are trained on, and some that are not."""
+    seen, seen_label = _read(dataset.streams[0].source, labels, scaling)
+    if not dataset.held_out:
+        return signals.make_reference(
+            _as_networks_see(seen), seen_label, None, None, signals.features_of(seen)
+        )
+    other, other_label = _read(dataset.held_out[0].source, labels, scaling)
+    return signals.make_reference(
+        _as_networks_see(seen),
+        seen_label,
+        _as_networks_see(other),
+        other_label,
+        signals.features_of(np.concatenate([seen, other])),
+    )
+
+
+def _read(
+    source: Source, labels: bool, scaling: Scaling | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    real, label = read_some(source, signals.SAMPLE)
+    real = real if scaling is None else scaling.standardized(real)
+    return real, label if labels else None
+
+
+def _as_networks_see(real: np.ndarray) -> np.ndarray:
+    return np.asarray(prepare({"real": jnp.asarray(real)}, None)["real"])
