@@ -12,8 +12,9 @@ OUT/study.db, and the same command goes on from there.
 All runs that fit into memory train at once, in one compiled program: learning rates and penalties'
 weights are traced, so that no trial compiles anything. (A second program is compiled to see what
 one run takes, unless --at-once says how many to train.) The ranking is printed with 95 % confidence
-intervals over the seeds, and drawn to OUT/ranking.png; the best of many is partly luck, which
---confirm takes away.
+intervals over the seeds, written to OUT/results.csv and drawn to OUT/ranking.png; the best of many
+is partly luck, which --confirm takes away. The best configuration is OUT/best.json; the command
+that trains it in full is printed, and --train-best does it at once.
 """
 
 import dataclasses
@@ -27,12 +28,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import matplotlib.pyplot as plt
-import numpy as np
 import tyro
 
 from gan_jax import cli, compilation
-from gan_jax.config import Config, from_dict, to_dict
+from gan_jax.cli import launch
+from gan_jax.config import Config, from_dict, to_dict, to_json
 from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluator import Evaluator
 from gan_jax.evaluation.metric import higher_is_better, score_names
@@ -40,8 +40,16 @@ from gan_jax.state import TrainState
 from gan_jax.tasks.base import Dataset
 from gan_jax.training import population
 from gan_jax.training.population import Population, load_members
+from gan_jax.training.ranking import (
+    Outcome,
+    Trial,
+    draw,
+    in_words,
+    rank,
+    spread,
+    write_table,
+)
 
-Trial = Mapping[str, float]
 _VARIABLE = tuple(name for name in population.TRACED if name != "seed")
 
 
@@ -68,22 +76,13 @@ class Sweep:
     """Runs in a program. None: as many as fit into --memory-gib."""
     memory_gib: float = 4.0
     """What a program may take."""
+    train_best: bool = False
+    """Train the best afterwards in OUT/best, as long as the experiment is, whatever --iterations
+    says."""
     data_dir: str | None = None
     """Where TFDS datasets are prepared."""
     out: Path = Path("runs/sweep")
-    """Where the study and the chart are kept."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What was found: trials from the best to the worst, each with its score for every seed."""
-
-    score: str
-    ranking: list[tuple[Trial, list[float]]]
-    confirmed: list[list[float]]
-    """Scores of the first of these for other seeds."""
-    compiled: int
-    """Programs."""
+    """Where the study, the table, the chart and the best configuration are kept."""
 
 
 def main() -> None:
@@ -92,14 +91,25 @@ def main() -> None:
         compilation.keep_compiled()
         outcome = run(sweep)
         for place, (trial, values) in enumerate(outcome.ranking, start=1):
-            print(f"{place:3}.  {outcome.score} {_spread(values)}   {_says(trial)}")
+            print(f"{place:3}.  {outcome.score} {spread(values)}   {in_words(trial)}")
         for place, values in enumerate(outcome.confirmed, start=1):
-            print(f"{place:3}. with other seeds: {outcome.score} {_spread(values)}")
+            print(f"{place:3}. with other seeds: {outcome.score} {spread(values)}")
         tried = len(outcome.ranking)
         print(f"{tried} trials of {sweep.seeds} seeds; compiled programs: {outcome.compiled}")
         sweep.out.mkdir(parents=True, exist_ok=True)
+        write_table(outcome, sweep.out / "results.csv")
         draw(outcome, sweep.out / "ranking.png")
-        print(f"drawn in {sweep.out / 'ranking.png'}")
+        print(f"table: {sweep.out / 'results.csv'}; chart: {sweep.out / 'ranking.png'}")
+        winner = launch.Launch(
+            _changed(_experiment(sweep.experiment), outcome.winner),
+            out=sweep.out / "best",
+            data_dir=sweep.data_dir,
+        )
+        config = sweep.out / "best.json"
+        config.write_text(to_json(winner.config), "utf-8")
+        print(f"the best, as long as {sweep.experiment} is: {launch.command_of(winner, config)}")
+        if sweep.train_best:
+            launch.start(winner)
 
 
 def run(sweep: Sweep) -> Outcome:
@@ -250,27 +260,6 @@ def _suggest(trial, name: str, values: list[float] | tuple[float, float]) -> flo
     return trial.suggest_categorical(name, values)
 
 
-def rank(found: Sequence[tuple[Trial, list[float]]], score: str) -> list[tuple[Trial, list[float]]]:
-    """From the best mean to the worst; what is not finite comes last."""
-    sign = -1 if higher_is_better(score) else 1
-
-    def key(item):
-        mean = statistics.fmean(item[1])
-        return (not math.isfinite(mean), sign * mean)
-
-    return sorted(found, key=key)
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The mean and half the width of its 95 % confidence interval (Student's t)."""
-    from scipy import stats
-
-    mean, n = statistics.fmean(values), len(values)
-    if n < 2 or not math.isfinite(mean):
-        return mean, math.nan
-    return mean, float(stats.t.ppf(0.975, n - 1) * statistics.stdev(values) / math.sqrt(n))
-
-
 def _ranges(vary: Sequence[str]) -> dict[str, list[float] | tuple[float, float]]:
     """
     Raises:
@@ -317,36 +306,6 @@ def _changed(config: Config, values: Mapping[str, float]) -> Config:
             inner = inner[part]
         inner[last] = value
     return from_dict(Config, tree)
-
-
-def _spread(values: Sequence[float]) -> str:
-    mean, half = interval(values)
-    return f"{mean:.4g}" if math.isnan(half) else f"{mean:.4g} ± {half:.2g}"
-
-
-def _says(trial: Trial) -> str:
-    return " ".join(f"{name}={value:.4g}" for name, value in trial.items())
-
-
-def draw(outcome: Outcome, path: Path) -> None:
-    """The best 30, of those whose scores are finite, with their confidence intervals and the scores
-    for other seeds, as a PNG."""
-    shown = [place for place in outcome.ranking if math.isfinite(statistics.fmean(place[1]))][:30]
-    figure, axes = plt.subplots(figsize=(8, 1 + 0.3 * len(shown)), layout="constrained")
-    places = np.arange(len(shown))
-    intervals = np.array([interval(values) for _, values in shown]).reshape(-1, 2)
-    means, halves = np.nan_to_num(intervals).T
-    axes.errorbar(means, places, xerr=halves, fmt="o", color="C0", capsize=3)
-    for place, (_, values) in enumerate(shown):
-        axes.plot(values, [place] * len(values), ".", color="C0", alpha=0.35)
-    for place, values in enumerate(outcome.confirmed[: len(shown)]):
-        axes.plot(values, [place] * len(values), "x", color="C1")
-    axes.set_yticks(places, [_says(trial) for trial, _ in shown], fontsize=8)
-    axes.invert_yaxis()
-    axes.set_xlabel(f"{outcome.score}: mean, 95 % confidence interval, and each seed")
-    axes.grid(axis="x", alpha=0.3)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
 
 
 if __name__ == "__main__":

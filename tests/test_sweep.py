@@ -1,5 +1,6 @@
 """Sweeps from the command line: grids, searches that go on, rankings."""
 
+import csv
 import math
 import runpy
 import sys
@@ -9,6 +10,9 @@ from helpers import EXPERIMENTS
 
 from experiments import gaussians
 from experiments import sweep as sweeps
+from gan_jax.cli.main import main
+from gan_jax.runs import Run
+from gan_jax.training import ranking
 
 TINY = [
     "gaussians", "--seeds", "2", "--iterations", "4", "--score", "SWD",
@@ -60,6 +64,45 @@ def test_a_grid_is_ranked_and_drawn(sweep, tmp_path):
     # Six runs, four at a time: the second program is the first.
     assert "3 trials of 2 seeds; compiled programs: 1" in output
     assert (tmp_path / "ranking.png").stat().st_size > 5000
+
+
+def test_it_leaves_a_table_and_trains_the_best_in_full(sweep, tmp_path, monkeypatch):
+    """As long as the experiment is, and not only as long as the trials were."""
+    monkeypatch.setattr(
+        gaussians, "CONFIG", sweeps._changed(gaussians.CONFIG, {"iterations": 6, "log_every": 3})
+    )
+    flags = ("--vary", "objective.penalties.r1=0.1,1", "--at-once", "4", "--confirm", "1")
+    output = sweep(*flags, "--train-best")
+    with (tmp_path / "results.csv").open(encoding="utf-8", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert list(first) == [
+        *("place", "objective.penalties.r1", "SWD", "±", "seed 0", "seed 1", "other seeds"),
+    ]
+    assert [first["place"], second["place"]] == ["1", "2"]
+    assert float(first["SWD"]) == (float(first["seed 0"]) + float(first["seed 1"])) / 2
+    assert float(first["SWD"]) <= float(second["SWD"])
+    assert float(first["other seeds"]) > 0
+    assert second["other seeds"] == ""
+    best = Run.open(tmp_path / "best")
+    assert best.config.iterations == best.latest() == 6
+    penalties = best.config.objective.penalties
+    assert penalties == {"r1": float(first["objective.penalties.r1"]), "r2": 0.1}
+    (command,) = (line for line in output.splitlines() if line.startswith("the best, as long as"))
+    words = command.partition("gan-jax ")[2].split()
+    assert words == ["train", str(tmp_path / "best.json"), "--out", str(tmp_path / "best")]
+    monkeypatch.setattr(sys, "argv", ["gan-jax", *words])
+    main()  # of the same configuration: there is nothing left to do
+    assert Run.open(tmp_path / "best").latest() == 6
+
+
+def test_where_nothing_is_finite_there_is_no_winner(sweep, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        sweeps._Runner, "__call__", lambda self, trials: [[math.nan, 1.0] for _ in trials]
+    )
+    with pytest.raises(SystemExit):
+        sweep("--vary", "objective.penalties.r1=0.1,1")
+    assert capsys.readouterr().err == "error: no trial has a finite SWD: there is no winner\n"
+    assert (tmp_path / "results.csv").exists()
 
 
 def test_a_search_goes_on_where_it_stopped(sweep, tmp_path):
@@ -145,12 +188,12 @@ def test_what_cannot_be_swept(sweep, capsys, flags, says):
 
 
 def test_intervals_and_ranks_by_hand():
-    mean, half = sweeps.interval([1.0, 2.0, 3.0])
+    mean, half = ranking.interval([1.0, 2.0, 3.0])
     assert mean == 2
     assert half == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)  # t of 2 degrees of freedom
     found = [({"a": 1}, [3.0, 1.0]), ({"a": 2}, [math.nan, 1.0]), ({"a": 3}, [1.0, 1.0])]
-    assert [t["a"] for t, _ in sweeps.rank(found, "SWD")] == [3, 1, 2]
-    assert [t["a"] for t, _ in sweeps.rank(found, "modes")] == [1, 3, 2]
+    assert [t["a"] for t, _ in ranking.rank(found, "SWD")] == [3, 1, 2]
+    assert [t["a"] for t, _ in ranking.rank(found, "modes")] == [1, 3, 2]
 
 
 def test_it_runs_as_a_script_too(monkeypatch, capsys):

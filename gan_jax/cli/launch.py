@@ -143,6 +143,16 @@ def start(launch: Launch) -> None:
         _say_what_next(result.directory, launch)
 
 
+def command_of(launch: Launch, config: Path) -> str:
+    """The command that trains a configuration which is in this file, as a launch says."""
+    command = [*_command("gan-jax").split(), "train", str(config)]
+    if launch.out is not None:
+        command += ["--out", str(launch.out)]
+    if launch.data_dir is not None:
+        command += ["--data-dir", launch.data_dir]
+    return shlex.join(command)
+
+
 def _resume(directory: Path, launch: Launch, *flags: str) -> str:
     """The command that goes on with a run."""
     command = [*_command("gan-jax").split(), "resume", str(directory), *flags]
