@@ -315,6 +315,19 @@ def exists(directory: Path) -> bool:
     return (directory / "config.json").is_file() and (directory / "data.json").is_file()
 
 
+def check_whole(directory: Path) -> None:
+    """
+    Raises:
+        InputError: there are checkpoints, and nothing says what they are of.
+    """
+    missing = [n for n in ("config.json", "data.json") if not (directory / n).is_file()]
+    if missing and any((directory / "checkpoints").glob("[0-9]*")):
+        raise InputError(
+            f"{directory} holds checkpoints, but no {' and no '.join(missing)}, without which "
+            "nobody knows how they were trained: put that back, or give another --out"
+        )
+
+
 def write(path: Path, text: str) -> None:
     """Writes a file, whole or not at all."""
     partial = path.with_name(path.name + ".tmp")

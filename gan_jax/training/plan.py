@@ -11,7 +11,7 @@ from jax.experimental import multihost_utils
 
 from gan_jax.config import Config, differences, to_json
 from gan_jax.data import BadImageError
-from gan_jax.errors import InputError, all_at_once
+from gan_jax.errors import InputError
 from gan_jax.runs import run as runs
 from gan_jax.runs.run import Origin, Run
 from gan_jax.tasks.base import Dataset, Task, shapes
@@ -55,6 +55,7 @@ def make_plan(
         InputError: something has to change.
     """
     config.validate()
+    config.check_devices(jax.device_count())
     directory = Path(out) if out is not None else Path("runs") / config.name
     forked, origin, taken = None, None, None
     if fork is not None:
@@ -63,6 +64,8 @@ def make_plan(
             raise InputError(f"a fork needs a directory of its own, not {directory}")
     if fork is not None and init_from is not None:
         raise InputError("a fork goes on with its own networks: give --fork or --init-from")
+    if not dry:
+        runs.check_whole(directory)
     begun = Run.open(directory) if runs.exists(directory) and not dry else None
     if begun is not None and not begun.begun():
         begun = None  # it failed before its first checkpoint, and is in nobody's way
@@ -70,14 +73,10 @@ def make_plan(
     if begun is not None:
         _check_resumable(begun, config)
 
-    with all_at_once() as apart:
-        with apart():
-            config.check_devices(jax.device_count())
-        with apart():
-            budget = 0 if dry else _budget()
-            dataset = load(config, data_dir, skip_bad_images, budget_bytes=budget)
-            task = config.build(dataset.description)
-            task.check()
+    budget = 0 if dry else _budget()
+    dataset = load(config, data_dir, skip_bad_images, budget_bytes=budget)
+    task = config.build(dataset.description)
+    task.check()
     try:
         like = shapes(task)
     except ValueError as error:  # of a network or optimiser, about its settings

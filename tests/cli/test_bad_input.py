@@ -211,16 +211,15 @@ def test_settings_that_do_not_go_together_are_said_at_once(experiment):
 
 
 def test_all_of_a_folder_that_does_not_fit_is_said_at_once(experiment, folder, tmp_path):
-    flags = ["--data.source", f"folder:{folder}", "--data.resolution", "12", "--batch-size", "22"]
+    flags = ["--data.source", f"folder:{folder}", "--data.resolution", "12", "--batch-size", "24"]
     flags += ["--generator.kind", "r3gan", "--evaluation.extractor", "classifier"]
     before = snapshot(tmp_path)
     _, _, err = experiment(*flags, "--evaluation.metrics", "target", "is", "swd")
     lines = err.splitlines()
     says = [
-        ("4 devices", "batch_size"),
         ("generator.widths",),
         ("dcgan networks are for images of 8,", "data.resolution"),
-        ("a batch of 22 is larger than the data: 15 examples", "--batch-size"),
+        ("a batch of 24 is larger than the data: 15 examples", "--batch-size"),
         ("the extractor classifier needs images with labels", "--evaluation.extractor"),
         ("the metric target needs a model that translates", "--evaluation.metrics"),
     ]
@@ -527,6 +526,14 @@ def test_a_run_that_never_began_is_in_nobodys_way(experiment, run):
     assert Run.open(path).config.seed == 1
     assert Run.open(path).kept() == [1]
     assert Run.open(path).best().iteration == 1  # the new one
+
+
+@pytest.mark.parametrize("name", ["config.json", "data.json"])
+def test_checkpoints_that_nothing_says_what_they_are_of_are_not_touched(assert_refused, run, name):
+    path, flags = run
+    (path / name).unlink()
+    says = [path, f"holds checkpoints, but no {name}", "put that back", "--out"]
+    assert_refused("--out", path, *flags, "--seed", "1", says=says)
 
 
 def test_a_dry_run_says_what_is_taken_from_another(experiment, run, tmp_path):
