@@ -46,6 +46,8 @@ class Launch:
     """Train until so many real images were seen, in place of --iterations."""
     profile: bool = False
     """Trace ten iterations into RUN/profile, for Perfetto or TensorBoard."""
+    preview: bool = False
+    """Show what is drawn at the terminal too, where that has 256 colors."""
     dry_run: bool = False
     """Print the resolved configuration and the sizes of both networks, whatever is in --out, and
     exit."""
@@ -127,6 +129,7 @@ def start(launch: Launch) -> None:
             skip_bad_images=launch.skip_bad_images,
             minutes=launch.minutes,
             profile=launch.profile,
+            preview=launch.preview,
         )
     except BadImageError as error:  # met on the way, where data stream
         change = "--skip-bad-images leaves such files out"
@@ -203,7 +206,8 @@ def _say_what_next(directory: Path, launch: Launch) -> None:
         lines.append(f"  profile           open {traces[-1]} at https://ui.perfetto.dev")
     lines += ["what next:", f"  how it went       {tool} report {directory}"]
     if "sample" in run.task.commands:
-        label = " --label 0" if run.generation("samples").classes else ""
+        conditional = run.generation("samples").classes
+        label = f" --label {shlex.quote(run.data.name_of(0))}" if conditional else ""
         lines.append(
             f"  more samples      {tool} sample {directory} --n 64 --seed 1{label} --out more.png"
         )

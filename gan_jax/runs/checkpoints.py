@@ -92,9 +92,13 @@ class Checkpoints:
         )
         return restored
 
+    def wait(self) -> None:
+        """Until what is being saved is on disk."""
+        self._manager.wait_until_finished()
+
     def close(self) -> None:
         """Waits until what is being saved is on disk."""
-        self._manager.wait_until_finished()
+        self.wait()
         self._manager.close()
 
 

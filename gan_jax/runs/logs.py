@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from gan_jax.runs.blocks import blocks, can_show
+
 _LONG = 2.0  # seconds
 
 
@@ -66,6 +68,7 @@ class Log:
             disable=not self._console.is_terminal or self._console.is_dumb_terminal,
         )
         self._task = self._progress.add_task("starting …", total=iterations, completed=start)
+        self._begun: float | None = None
         self._progress.start()
 
     @contextlib.contextmanager
@@ -82,12 +85,18 @@ class Log:
         if seconds >= _LONG:
             self.say(f"{name} took {seconds:.0f} s")
 
+    def begin(self) -> None:
+        """Iterations begin: they are named so until the first entry says how they go."""
+        self._progress.update(self._task, description="first iterations …")
+        self._begun = time.monotonic()
+
     def reached(self, iteration: int) -> None:
         """Moves the bar."""
         self._progress.update(self._task, completed=iteration)
 
     def entry(self, iteration: int, values: dict[str, float]) -> None:
         """One line of numbers."""
+        self._say_how_long_it_took_to_begin()
         self._lines.write(iteration, **values)
         for name, value in values.items():
             self._events.add_scalar(name, value, iteration)
@@ -95,6 +104,13 @@ class Log:
         self._progress.update(self._task, completed=iteration, description=text)
         if self._progress.disable:
             self._console.print(f"iteration {iteration:>7,}  {text}", soft_wrap=True)
+
+    def _say_how_long_it_took_to_begin(self) -> None:
+        if self._begun is not None:
+            seconds = time.monotonic() - self._begun
+            self._begun = None
+            if seconds >= _LONG:
+                self.say(f"the first iterations took {seconds:.0f} s")
 
     def scalar(self, name: str, iteration: int, value: float) -> None:
         """A number for TensorBoard alone, which takes finite ones."""
@@ -104,6 +120,15 @@ class Log:
     def image(self, iteration: int, array: UInt8[np.ndarray, "h w c"]) -> None:
         """An image for TensorBoard."""
         self._events.add_image("samples", array, iteration, dataformats="HWC")
+
+    @property
+    def shows_images(self) -> bool:
+        """Whether the terminal can."""
+        return can_show(self._console)
+
+    def show(self, array: UInt8[np.ndarray, "h w c"], *, cut: bool) -> None:
+        """An image for the person at the terminal, above the bar: see `blocks`."""
+        self._console.print(blocks(array, self._console, cut=cut))
 
     def say(self, text: str) -> None:
         """A line for the person at the terminal."""

@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import functools
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -196,9 +198,11 @@ class PreviewHook(Hook):
 
     at_start = at_end = True
 
-    def __init__(self, session: Session, log: Log):
+    def __init__(self, session: Session, log: Log, *, shown: bool):
         self.every = session.task.config.sample_every
         self._session, self._log = session, log
+        self._shown = shown and log.shows_images
+        """Whether to show it at the terminal."""
         self._soon = time.monotonic() + _EARLY
 
     def is_due(self, iteration: int, end: int) -> bool:
@@ -215,6 +219,9 @@ class PreviewHook(Hook):
         image = session.task.draw(jax.tree.map(np.asarray, started), session.dataset)
         figures.save(image, session.run.directory / "samples" / f"{iteration:07}.png")
         self._log.image(iteration, image)
+        if self._shown:
+            points = len(session.dataset.streams[0].source.description.shape) == 1
+            self._log.show(image, cut=not points)
 
 
 class ScoreHook(Hook):
@@ -266,18 +273,30 @@ class ScoreHook(Hook):
 
 
 class CheckpointHook(Hook):
-    """Saves both states."""
+    """Saves both states, in a `phase` called saving."""
 
     rests = True
 
-    def __init__(self, session: Session, checkpoints: Checkpoints):
+    def __init__(
+        self,
+        session: Session,
+        checkpoints: Checkpoints,
+        phase: Callable[[str], AbstractContextManager[Any]] = contextlib.nullcontext,
+    ):
+        self._phase = phase
         self.every = session.task.config.checkpoint_every
         self._checkpoints, self.saved = checkpoints, checkpoints.latest()
 
     def act(self, iteration: int, d: TrainState, g: TrainState) -> None:
         if self.saved != iteration:
-            self._checkpoints.save(iteration, d, g)
+            with self._phase("saving"):
+                self._checkpoints.save(iteration, d, g)
             self.saved = iteration
+
+    def finish_saving(self) -> None:
+        """Waits until it is on disk."""
+        with self._phase("saving"):
+            self._checkpoints.wait()
 
     def last(self) -> str:
         """The last good checkpoint, in words."""

@@ -4,15 +4,15 @@ import contextlib
 import dataclasses
 import functools
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
 from gan_jax.config import Config
-from gan_jax.data import Feed, longest
 from gan_jax.errors import DivergedError, FailedError, InputError
 from gan_jax.health import diagnosis
 from gan_jax.runs.checkpoints import Checkpoints
@@ -21,7 +21,8 @@ from gan_jax.runs.logs import Lines, Log
 from gan_jax.runs.run import Rollback, Run
 from gan_jax.state import TrainState
 from gan_jax.steps import Pace
-from gan_jax.tasks.base import TRAINING, initial_states, shapes, stream_key
+from gan_jax.tasks.base import initial_states, shapes
+from gan_jax.training.driver import Driver
 from gan_jax.training.hooks import (
     CheckHook,
     CheckpointHook,
@@ -35,7 +36,7 @@ from gan_jax.training.hooks import (
 from gan_jax.training.interruption import Interruption
 from gan_jax.training.monitor import Monitor
 from gan_jax.training.plan import Plan, agree, make_plan
-from gan_jax.training.program import axis_indices, program_of, replicate
+from gan_jax.training.program import replicate
 from gan_jax.training.scorekeeper import Scorekeeper
 from gan_jax.training.session import Session
 from gan_jax.training.trainer import Stride, Trainer
@@ -66,6 +67,7 @@ def train(
     skip_bad_images: bool = False,
     minutes: float | None = None,
     profile: bool = False,
+    preview: bool = False,
 ) -> Result:
     """Runs an experiment, or goes on with it where it stopped.
 
@@ -83,6 +85,7 @@ def train(
         minutes: Train for about so long from now on, in place of `config.iterations`: how many
             iterations these are is measured first, on states that are thrown away.
         profile: Trace some iterations with JAX's profiler, into `profile/` in the run's directory.
+        preview: Show what is drawn at the terminal too, where that has colors.
 
     Returns:
         The final states on the host, and the directory.
@@ -123,7 +126,7 @@ def train(
         while True:
             session = _session(plan, run)
             try:
-                return _attempt(session, plan, profile=profile)
+                return _attempt(session, plan, profile=profile, preview=preview)
             except (FailedError, DivergedError) as failure:
                 if config.on_failure != "rollback" or session.rollbacks == _ROLLBACKS:
                     raise
@@ -151,7 +154,7 @@ def _timed(plan: Plan, minutes: float, began: float) -> tuple[Plan, Config]:
 
 def _seconds_of_an_iteration(session: Session) -> float:
     """Measured with states that are thrown away, for a few seconds."""
-    driver, pace = _Driver(session), Pace()
+    driver, pace = Driver(session), Pace()
     d, g = replicate(jax.tree.map(np.asarray, initial_states(session.task)))
     for count in (0, 1):  # the first compiles, and the second is slower than those that follow
         d, g, *_ = jax.block_until_ready(driver.call(d, g, 0, count, pace, False))
@@ -177,7 +180,7 @@ def _session(plan: Plan, run: Run) -> Session:
     return Session(run, task, plan.dataset, rollbacks)
 
 
-def _attempt(session: Session, plan: Plan, *, profile: bool) -> Result:
+def _attempt(session: Session, plan: Plan, *, profile: bool, preview: bool) -> Result:
     """Trains until the end, a failure or an interruption."""
     config, run = session.task.config, session.run
     interruption = Interruption()
@@ -185,16 +188,17 @@ def _attempt(session: Session, plan: Plan, *, profile: bool) -> Result:
         checkpoints = closing.enter_context(run.checkpoints())
         first, d, g = _first_states(session, plan, checkpoints)
         d, g = replicate((d, g))
-        driver = _Driver(session)
+        driver = Driver(session)
         log = None
         if session.main:
             log = Log(run.directory, start=first, iterations=config.iterations)
             closing.callback(log.close)
             _announce(session, log, first)
-        checkpoint = CheckpointHook(session, checkpoints)
+        phase = contextlib.nullcontext if log is None else log.phase
+        checkpoint = CheckpointHook(session, checkpoints, phase)
         if checkpoint.saved is None and (first or plan.initial is not None):
             checkpoint.act(first, d, g)  # from now on, it stands on its own
-        check, *others = _hooks(session, log, first, checkpoint, closing)
+        check, *others = _hooks(session, log, first, checkpoint, closing, preview=preview)
         trainer = Trainer(
             call=driver.call,
             boundary=driver.boundary,
@@ -203,15 +207,24 @@ def _attempt(session: Session, plan: Plan, *, profile: bool) -> Result:
             pace=lambda: check.pace,
             end=config.iterations,
             interruption=interruption,
-            compiling=contextlib.nullcontext if log is None else lambda: log.phase("compiling"),
+            compiling=contextlib.nullcontext if log is None else lambda: _compiling(log),
             stride=None if check.decides or jax.process_count() > 1 else Stride(),
             profile=_profile(session, driver, first) if profile else None,
         )
         d, g, reached = trainer.train(d, g, first)
+        checkpoint.finish_saving()
     if reached < config.iterations:
         raise KeyboardInterrupt(reached)
     d, g = jax.tree.map(np.asarray, (d, g))
     return Result(d, g, run.directory)
+
+
+@contextlib.contextmanager
+def _compiling(log: Log) -> Iterator[None]:
+    """Ends where iterations begin."""
+    with log.phase("compiling"):
+        yield
+    log.begin()
 
 
 def _hooks(
@@ -220,6 +233,8 @@ def _hooks(
     first: int,
     checkpoint: CheckpointHook,
     closing: contextlib.ExitStack,
+    *,
+    preview: bool,
 ) -> tuple[CheckHook, *tuple[Hook, ...]]:
     """All hooks but that which saves, in their order: checks come first, since they may end the
     run; what is logged and drawn is of a run that goes on, and is written down before a checkpoint,
@@ -247,65 +262,12 @@ def _hooks(
     return (
         check,
         LogHook(session, log, first),
-        PreviewHook(session, log),
+        PreviewHook(session, log, shown=preview),
         ScoreHook(session, scorekeeper, checkpoint, closing),
     )
 
 
-class _Driver:
-    """Calls the training program, each time with what the feed has for it."""
-
-    def __init__(self, session: Session):
-        task, config = session.task, session.task.config
-        self._task, self._alternation = task, config.alternation
-        self._key = stream_key(config.seed, TRAINING)
-        streams = session.dataset.streams
-        orders = [stream.order(config.seed, config.batch_size) for stream in streams]
-        self._epochs = longest(orders)
-        self.capacity = min(config.log_every, config.sample_every, config.checkpoint_every)
-        """The most iterations that a call can be of."""
-        self._feed = Feed(
-            streams,
-            orders,
-            batches=config.alternation.batches,
-            capacity=self.capacity,
-            iterations=config.iterations,
-            axis_indices=axis_indices(),
-            members=jax.device_count(),
-        )
-        self._resident = replicate(self._feed.resident)
-
-    def call(
-        self, d: TrainState, g: TrainState, start: int, count: int, pace: Pace, stop: bool
-    ) -> Any:
-        """Iterations `start` to `start + count − 1`: `(d, g, tally, stop)`."""
-        config = self._task.config
-        program = program_of(
-            config.essence().build(self._task.data),
-            jax.tree.structure(self._feed.resident),
-            self.capacity,
-            self._alternation.during(self._epoch(start)),
-            paced=config.balance,
-        )
-        stops = np.full(jax.local_device_count(), stop, np.int32)
-        return program(
-            d, g, self._resident, self._feed.rows(start, count), stops, np.int32(start),
-            np.int32(count), self._key, jax.tree.map(np.int32, pace),
-        )  # fmt: skip
-
-    def boundary(self, iteration: int) -> int:
-        """Up to where a call from here may go: it may not hold more than the feed's capacity, nor
-        cross from one network's period to the other's."""
-        full = iteration + self.capacity
-        if self._alternation.d_epochs is None:
-            return full
-        return min(full, self._epochs.first_batch(self._epoch(iteration) + 1))
-
-    def _epoch(self, iteration: int) -> int:
-        return self._epochs.epoch(iteration * self._alternation.batches)
-
-
-def _profile(session: Session, driver: _Driver, first: int) -> Profile | None:
+def _profile(session: Session, driver: Driver, first: int) -> Profile | None:
     """Ten iterations, from the tenth on where there are as many."""
     if not session.main:
         return None

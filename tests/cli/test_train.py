@@ -51,6 +51,7 @@ def test_it_looks_chooses_says_why_and_trains(run):
     assert "warning: 44 images are few" in said
     assert "2 classes: summer 22, winter 22" in said
     assert "left out: 1 .txt" in said
+    assert " --label summer --out more.png" in said
     opened = Run.open(directory)
     assert opened.config.data.resolution == opened.data.shape[0] == 10
     assert opened.config.objective.conditional

@@ -15,6 +15,7 @@ def resume(
     source: str | None = None,
     data_dir: str | None = None,
     skip_bad_images: bool = False,
+    preview: bool = False,
 ) -> None:
     """Go on with a run where it stopped, as it was configured.
 
@@ -25,6 +26,7 @@ def resume(
         source: Where the data lie now, if they were moved: folder:PATH.
         data_dir: Where TFDS datasets are prepared.
         skip_bad_images: Leave out images that cannot be decoded, if the run was begun so.
+        preview: Show what is drawn at the terminal too, where that has 256 colors.
     """
     if iterations is not None and minutes is not None:
         raise InputError("give --iterations or --minutes, not both")
@@ -41,6 +43,7 @@ def resume(
             data_dir=data_dir,
             skip_bad_images=skip_bad_images,
             minutes=minutes,
+            preview=preview,
         )
     )
 
