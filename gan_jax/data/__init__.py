@@ -6,6 +6,7 @@ from gan_jax.data.feed import Feed
 from gan_jax.data.held_out import hold_out, hold_out_each
 from gan_jax.data.images import BadImageError
 from gan_jax.data.order import Order, longest
+from gan_jax.data.packing import pack
 from gan_jax.data.preparation import prepare
 from gan_jax.data.sources import Description, Examples, Source
 from gan_jax.data.sources.kinds import Looks
@@ -30,6 +31,7 @@ __all__ = [
     "load",
     "longest",
     "look",
+    "pack",
     "prepare",
     "standardized",
     "within",

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_jax.data import decoding, images
+from gan_jax.data import decoding, images, labels
 from gan_jax.data.images import Form
+from gan_jax.data.labels import Labels
 from gan_jax.data.scanning import Scan, counted, scan
 
 _NAMED = 10
@@ -35,6 +36,8 @@ class Findings:
 
     scan: Scan
     files: tuple[File, ...]
+    labels: Labels | None
+    """What a file beside them says."""
 
     @property
     def good(self) -> tuple[File, ...]:
@@ -65,6 +68,8 @@ class Findings:
         tops = Counter(self.scan.tops)
         if "" not in tops:
             found.append(f"  folders      {counted(tops)}")
+        if self.labels is not None:
+            found += [f"  {line}" for line in self._labelled(self.labels)]
         found += [f"  {note}" for note in self.scan.notes]
         bad = [file for file in self.files if file.header is None]
         if bad:
@@ -76,16 +81,26 @@ class Findings:
             found += _some([f"{p[0]}: {', '.join(map(str, p[1:]))}" for p in self.copies])
         return found
 
+    def _labelled(self, told: Labels) -> list[str]:
+        """What the labels are, which take the place of folders."""
+        if told.classes is None:
+            return [f"labels       none, says {told.path.name}"]
+        counts = Counter(name for name in told.of(self.scan.files) if name is not None)
+        named = [f"{name} {counts[name]:,}" for name in labels.in_order(counts)]
+        return [f"labels       {', '.join(named)}", *told.notes(self.scan.files, self.scan.files)]
+
 
 def check(folder: Path) -> Findings:
     """Looks at every image in a folder, decoding each.
 
     Raises:
-        InputError: there is no folder, or no image in it.
+        InputError: there is no folder, or no image in it, or its labels cannot be read.
     """
-    found = scan(folder)
+    found, beside = scan(folder), labels.beside([folder])
+    told = None if beside is None else labels.read(beside)
     with ThreadPoolExecutor() as pool:
-        return Findings(found, tuple(pool.map(_look_at, found.files)))
+        files = tuple(pool.map(_look_at, found.files))
+    return Findings(found.reading(beside), files, told)
 
 
 def _look_at(path: Path) -> File:

@@ -2,7 +2,6 @@
 
 import io
 import struct
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ from jaxtyping import Shaped
 from PIL import Image, ImageCms, features
 
 from gan_jax.data import png16
+from gan_jax.data.files import File, open_image
 from gan_jax.errors import InputError
 
 SUFFIXES = {
@@ -60,22 +60,22 @@ class Header(NamedTuple):
     """Height and width in pixels, as it is seen."""
 
 
-def header(path: Path) -> Header:
+def header(file: File) -> Header:
     """
     Raises:
         BadImageError: the header cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(file) as image:
             gray = image.mode in _GRAY_MODES or _is_deep(image)
             lies = image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
             width, height = image.size[::-1] if lies else image.size
             return Header(1 if gray else 3, image.has_transparency_data, (height, width))
     except _UNDECODABLE as error:
-        raise BadImageError(f"cannot read the image {path}: {error}") from error
+        raise BadImageError(f"cannot read the image {file}: {error}") from error
 
 
-def decode(path: Path, *, as_srgb: bool = False) -> Decoded:
+def decode(file: File, *, as_srgb: bool = False) -> Decoded:
     """The image in a file: of several frames, the first.
 
     16 bits are kept in grey images and in PNG files; Pillow reads other 16-bit colors as 8-bit
@@ -85,9 +85,9 @@ def decode(path: Path, *, as_srgb: bool = False) -> Decoded:
         BadImageError: the file cannot be decoded, or holds values that are not finite.
     """
     try:
-        deep = png16.read(path)
-        with Image.open(path) as file:
-            image = file
+        deep = png16.read(file)
+        with open_image(file) as opened:
+            image = opened
             profile = image.info.get("icc_profile") or None
             if deep is not None:
                 samples, white = _keyed(deep, image), 65535
@@ -99,12 +99,12 @@ def decode(path: Path, *, as_srgb: bool = False) -> Decoded:
                 mode = "RGBA" if image.has_transparency_data else "RGB"
                 samples, white = np.asarray(image.convert(mode)), 255
             # After the pixels are loaded: Pillow forgets what it has turned upright itself.
-            samples = _upright(samples, file.getexif().get(_ORIENTATION, 1))
+            samples = _upright(samples, opened.getexif().get(_ORIENTATION, 1))
             gray = samples.shape[-1] <= 2 or image.mode in _GRAY_MODES
             if image.mode in ("P", "PA"):  # as GIF keeps grey images
                 gray = bool((samples[..., :3] == samples[..., :1]).all())
     except _UNDECODABLE as error:
-        raise BadImageError(f"cannot read the image {path}: {error}") from error
+        raise BadImageError(f"cannot read the image {file}: {error}") from error
     return Decoded(samples, white, gray, profile)
 
 

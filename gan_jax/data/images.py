@@ -1,7 +1,6 @@
 """Images as arrays: reading files, and bringing them to one size and number of channels."""
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image
 
 from gan_jax.data import decoding
 from gan_jax.data.decoding import BadImageError
+from gan_jax.data.files import File
 from gan_jax.resolutions import Resolution, sides
 
 FITS = ("crop", "pad", "stretch")
@@ -44,17 +44,17 @@ class Form:
     from 0 to 1."""
 
 
-def read(path: Path, form: Form) -> UInt8[np.ndarray, "h w c"]:
+def read(file: File, form: Form) -> UInt8[np.ndarray, "h w c"]:
     """What a person sees in a file: upright, in sRGB's colors, on the background where it is
     transparent. In RGB unless `form` says otherwise; in RGBA, what is wholly transparent is black.
 
     Raises:
         BadImageError: the file cannot be decoded, or its range of values is not known.
     """
-    decoded = decoding.decode(path, as_srgb=True)
+    decoded = decoding.decode(file, as_srgb=True)
     samples = decoded.samples
     if samples.dtype != np.uint8:
-        samples = _to_8_bits(samples, decoded.white, form.white, path)
+        samples = _to_8_bits(samples, decoded.white, form.white, file)
     form = dataclasses.replace(form, channels=form.channels or 3)
     return to_array(_in_channels(_to_image(samples), form), form)
 
@@ -70,7 +70,7 @@ def _in_channels(image: Image.Image, form: Form) -> Image.Image:
 
 
 def _to_8_bits(
-    samples: Shaped[np.ndarray, "h w c"], known: float | None, white: float | None, path: Path
+    samples: Shaped[np.ndarray, "h w c"], known: float | None, white: float | None, file: File
 ) -> UInt8[np.ndarray, "h w c"]:
     """Colors from 0 to `white` become 0 to 255; opacity has its own range."""
     color, opacity = samples, None
@@ -84,7 +84,7 @@ def _to_8_bits(
             white = 1
         else:
             raise BadImageError(
-                f"{path} has values from {low:g} to {high:g}, and does not say which is white: set "
+                f"{file} has values from {low:g} to {high:g}, and does not say which is white: set "
                 "data.white, as to 4095 for 12 bits in files of 16"
             )
     scaled = np.round(np.clip(color / white, 0, 1) * 255)

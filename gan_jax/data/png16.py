@@ -2,11 +2,11 @@
 
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
-from PIL import Image
+
+from gan_jax.data.files import File, open_image
 
 _LOWER = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
 """Pillow's names of big-endian samples, which it cuts to their first byte, and of little-endian
@@ -15,7 +15,7 @@ _COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _FILTER_UP = 2
 
 
-def read(path: Path) -> UInt16[np.ndarray, "h w c"] | None:
+def read(file: File) -> UInt16[np.ndarray, "h w c"] | None:
     """The samples of a PNG file: grey and alpha, RGB, or RGBA, 0 … 65535.
 
     None if it is any other file: Pillow reads these as they are, 16-bit grey included.
@@ -23,23 +23,23 @@ def read(path: Path) -> UInt16[np.ndarray, "h w c"] | None:
     Raises:
         OSError, SyntaxError, ValueError: the file cannot be decoded.
     """
-    with Image.open(path) as image:
+    with open_image(file) as image:
         if image.format != "PNG" or not image.tile:
             return None
         layout = image.tile[0].args
     if layout == "LA;16B":
         # As long as a pixel of RGBA, whose bytes are kept as they are.
-        return _decode(path, "RGBA").view(">u2").astype(np.uint16)
+        return _decode(file, "RGBA").view(">u2").astype(np.uint16)
     if layout not in _LOWER:
         return None
-    upper, lower = _decode(path, layout), _decode(path, _LOWER[layout])
+    upper, lower = _decode(file, layout), _decode(file, _LOWER[layout])
     return upper.astype(np.uint16) << 8 | lower
 
 
-def _decode(path: Path, layout: str) -> UInt8[np.ndarray, "h w c"]:
+def _decode(file: File, layout: str) -> UInt8[np.ndarray, "h w c"]:
     # Pillow undoes filters and interlacing on whole pixels, before it looks into them: told of
     # another layout of the same length, it gives the other bytes.
-    with Image.open(path) as image:
+    with open_image(file) as image:
         image.tile = [tile._replace(args=layout) for tile in image.tile]
         return np.asarray(image)
 

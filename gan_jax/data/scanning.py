@@ -45,6 +45,11 @@ class Scan:
         files = tuple(f for f, its in zip(self.files, self.tops, strict=True) if its == top)
         return Scan(self.folder / top, files, self.left_out)
 
+    def reading(self, file: Path | None) -> "Scan":
+        """Without this file, which is of use, among what was left out."""
+        read = Counter([] if file is None else [file.suffix])
+        return Scan(self.folder, self.files, Counter(self.left_out) - read)
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What there is to say about what was left out."""

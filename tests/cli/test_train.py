@@ -237,6 +237,27 @@ def test_a_folder_is_looked_through(pictures, gan_jax_command):
     assert gan_jax_command("data", "check", "no")[1] == "error: there is no folder no\n"
 
 
+def test_packed_images_are_trained_on(pictures, gan_jax_command):
+    shutil.copytree(pictures, "pics")
+    Path("pics/summer/broken.png").write_bytes(b"junk")
+    _, error = gan_jax_command("data", "pack", "pics", "packed")
+    assert error.endswith("--skip-bad-images leaves such files out\n")
+    out, error = gan_jax_command("data", "pack", "pics", "packed", "--skip-bad-images")
+    assert error == ""
+    assert out.splitlines()[0].endswith("MiB, in one file: packed")
+    assert out.splitlines()[1:] == [
+        "left out: 1 that cannot be read",
+        "to train on them: gan-jax train records:packed",
+    ]
+    out, error = gan_jax_command("train", "records:packed", "--dry-run")
+    assert error == ""
+    assert "44 images in records:packed; to train on them, these were chosen:" in out
+    assert "2 classes, each sampled by its name: by folder" in out
+    assert "data: 40 examples of 8×8×3, 2 classes; 4 more held out" in out
+    _, error = gan_jax_command("data", "pack", "pics", "packed", "--skip-bad-images")
+    assert error == "error: packed is not empty: name a new folder\n"
+
+
 def test_of_many_only_some_are_named(gan_jax_command):
     Path("pics").mkdir()
     Image.effect_noise((8, 8), 50).save("pics/good.png")

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def corners(array):
 
 def read(image, name="image.png", form=AS_IT_IS, **options):
     image.save(name, **options)
-    return images.read(images.Path(name), form)
+    return images.read(Path(name), form)
 
 
 def seen(image, *args, **options):
@@ -50,7 +51,7 @@ def alike(found, wanted, most=12):
 
 def refused(path, match, form=AS_IT_IS):
     with pytest.raises(BadImageError, match=match) as error:
-        images.read(images.Path(path), form)
+        images.read(Path(path), form)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -223,14 +224,14 @@ def test_of_several_frames_it_is_the_first():
 def test_damaged_files_are_refused_by_name():
     image = quarters(RED, GREEN, BLUE, WHITE, side=64)
     image.save("whole.png")
-    content = images.Path("whole.png").read_bytes()
+    content = Path("whole.png").read_bytes()
     for name, broken in {
         "empty.png": b"",
         "text.png": b"not an image",
         "cut.png": content[: len(content) // 2],
         "header.png": content[:20],
     }.items():
-        images.Path(name).write_bytes(broken)
+        Path(name).write_bytes(broken)
         refused(name, "cannot read the image")
 
 
@@ -239,12 +240,12 @@ def test_a_decompression_bomb_is_refused_by_name():
     quarters(RED, GREEN, BLUE, WHITE).save(out, format="PNG")
     content = bytearray(out.getvalue())
     content[16:24] = struct.pack(">II", 60000, 60000)
-    images.Path("bomb.png").write_bytes(content)
+    Path("bomb.png").write_bytes(content)
     refused("bomb.png", "cannot read the image")
 
 
 def test_a_link_that_leads_nowhere_is_refused_by_name():
-    images.Path("a.png").symlink_to("nowhere.png")
+    Path("a.png").symlink_to("nowhere.png")
     refused("a.png", "cannot read the image")
 
 

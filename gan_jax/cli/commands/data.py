@@ -8,7 +8,8 @@ import tyro
 
 from gan_jax import figures
 from gan_jax.cli.running import writing
-from gan_jax.data import look
+from gan_jax.data import BadImageError, look, sources
+from gan_jax.data import pack as pack_source
 from gan_jax.data.checking import check as check_folder
 from gan_jax.data.checking import shown
 from gan_jax.errors import InputError
@@ -51,3 +52,37 @@ def check(
     print(f"as networks would see {len(some)} of them, at {height}×{width} pixels: {out}")
     skip = "" if len(findings.good) == len(findings.files) else " --skip-bad-images"
     print(f"to train on them: gan-jax train {shlex.quote(f'folder:{folder}')}{skip}")
+
+
+@COMMAND.command
+def pack(
+    data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER|SOURCE")],
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")],
+    skip_bad_images: bool = False,
+    data_dir: str | None = None,
+) -> None:
+    """Pack images into a few large files, for --data.source records:OUT. They read as the folder
+    does, and faster where opening a file takes long.
+
+    Image files are kept byte for byte, with their labels and splits; what can be chosen of a folder
+    (resolution, fit, background) still can. The images of other sources become PNG files.
+
+    Args:
+        data: A folder, at any depth of which the images are; or a source, as npz:PATH.
+        out: A new folder.
+        skip_bad_images: Leave out images that cannot be decoded, and count them.
+        data_dir: Where TFDS datasets are prepared.
+    """
+    source = data if data.partition(":")[0] in sources.KINDS else f"folder:{data}"
+    out = out.expanduser()
+    try:
+        with writing(out):
+            packed = pack_source(source, out, data_dir=data_dir, skip_bad_images=skip_bad_images)
+    except BadImageError as error:
+        raise InputError(f"{error}; --skip-bad-images leaves such files out") from error
+    mib = sum(packed.sizes) / 2**20
+    files = "one file" if len(packed.shards) == 1 else f"{len(packed.shards):,} files"
+    print(f"{len(packed.names):,} images, {mib:,.1f} MiB, in {files}: {out}")
+    if packed.left_out:
+        print(f"left out: {packed.left_out:,} that cannot be read")
+    print(f"to train on them: gan-jax train {shlex.quote(f'records:{out}')}")

@@ -9,6 +9,7 @@ from jaxtyping import Integer, Num
 
 from gan_jax.data import images
 from gan_jax.data.sources.base import Description, Example, Examples, Lazy, Source, digest
+from gan_jax.data.store import Store
 from gan_jax.errors import InputError
 
 MODEL = "a conditional model"
@@ -57,6 +58,8 @@ class Kind:
     """What has to follow its name after a colon: PATH."""
     look: Callable[[Request], "Looks"] | None = None
     """What it holds, without decoding much. None: what `load` says of it."""
+    store: Callable[[Request], Store] | None = None
+    """The image files that it reads, if it does."""
     has_splits: bool = False
     is_drawn: bool = False
     """Whether its examples are drawn by the run's seed."""
@@ -87,6 +90,8 @@ class Looks:
     """3 if any is colored."""
     class_sizes: tuple[int, ...] = ()
     """How many examples each class has; empty if there are none, or it is not known."""
+    classes_by: str = "folder"
+    """What tells the classes apart."""
 
     @property
     def size(self) -> tuple[int, int]:

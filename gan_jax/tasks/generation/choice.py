@@ -170,7 +170,7 @@ def _from(values: Mapping[int, float], side: float) -> Any:
 
 
 def _classes(looks: Looks) -> tuple[bool, Reason]:
-    sizes = looks.class_sizes
+    sizes, by = looks.class_sizes, f"by {looks.classes_by}"
     flags = "--objective.conditional, --objective.no-conditional"
     if len(sizes) < 2:
         return False, Reason("no classes", "there are none", flags)
@@ -179,7 +179,7 @@ def _classes(looks: Looks) -> tuple[bool, Reason]:
         return False, Reason("classes are not told apart", why, flags)
     if len(sizes) > MOST_CLASSES:
         return False, Reason("classes are not told apart", f"{len(sizes)} are many", flags)
-    return True, Reason(f"{len(sizes)} classes, each sampled by its name", _told_by(looks), flags)
+    return True, Reason(f"{len(sizes)} classes, each sampled by its name", by, flags)
 
 
 def _extractor(conditional: bool, side: float, accelerator: bool) -> tuple[str, Reason]:
@@ -213,10 +213,6 @@ def _augmentation(looks: Looks) -> tuple[AugmentationSection, bool, Reason]:
 
 def _called(looks: Looks) -> str:
     return "images" if looks.sizes else "points"
-
-
-def _told_by(looks: Looks) -> str:
-    return "by folder" if looks.sizes else "by label"
 
 
 def _warnings(looks: Looks) -> tuple[str, ...]:
