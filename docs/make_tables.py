@@ -410,6 +410,19 @@ def growth() -> str:
     return markdown(header, lines)
 
 
+@table("records")
+def records() -> str:
+    """What was packed over the folder, in images per second."""
+    found = read(SPEED / "records-cpu-python3.11.json")["rates"]
+    rows = []
+    for what, rates in found.items():
+        pairs = zip(rates["records"], rates["folder"], strict=True)
+        ratios = sorted(ours / theirs for ours, theirs in pairs)
+        middle = f"{statistics.median(ratios):.2g}"
+        rows.append([what, f"{middle} ({ratios[0]:.2g}–{ratios[-1]:.2g})"])
+    return markdown(["", "records over folder"], rows)
+
+
 def _accelerator() -> dict[str, Any]:
     return read(SPEED / "accelerator-h200.json")["parts"]
 

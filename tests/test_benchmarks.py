@@ -11,6 +11,7 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
+from PIL import Image
 
 from benchmarks import (
     accelerator,
@@ -19,9 +20,11 @@ from benchmarks import (
     growth,
     jax_side,
     pytest_log,
+    records,
     throughput,
 )
 from benchmarks.workloads import WORKLOADS
+from gan_jax.data import pack
 from gan_jax.networks import layers
 from gan_jax.steps import alternate
 from gan_jax.tasks.base import initial_states
@@ -153,6 +156,21 @@ def test_table_of_throughput():
 
 def test_slope_of_growth():
     assert growth.exponent((1, 2, 4), [9.0, 5.0, 20.0]) == pytest.approx(2.0)
+
+
+def test_packed_images_are_measured_against_their_folder(tmp_path):
+    for i in range(3):
+        Image.new("RGB", (9, 9), (i, i, i)).save(tmp_path / f"{i}.png")
+    packed = pack(f"folder:{tmp_path}", tmp_path / "packed").folder
+    options = records.Options(tmp_path, resolution=4, rounds=2)
+    found = records.measure(options, packed)
+    assert set(found) == {f"{w}, {s}" for w in records.WORK for s in ("warm", "cold")}
+    assert all(len(rates[name]) == 2 for rates in found.values() for name in ("folder", "records"))
+
+
+def test_table_of_packed_images():
+    rates = {"opening, warm": {"folder": [100.0, 200.0, 400.0], "records": [200.0, 300.0, 1200.0]}}
+    assert "| opening, warm | 200 | 300 | 2.00 (1.50–3.00) |" in records.table(rates)
 
 
 class Script:
