@@ -2,9 +2,10 @@
 
     python -m benchmarks.records FOLDER --out benchmarks/results/NAME.json
 
-Both are read alternately in this run, from a warm cache of the file system and from one that has let
-go of their content, in a random order by as many threads as a run streams with: decoded, as training
-sees them, and their bytes alone. Opening counts too: what is looked at before the first image.
+Both are read alternately in this run, from a warm cache of the file system and from one that has
+let go of their content, in a random order by as many threads as a run streams with: decoded, as
+training sees them, and their bytes alone. Opening counts too: what is looked at before the first
+image.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Image files packed into a few large ones, which are read faster where opening a file takes long.
+"""Image files packed into a few large ones, which is faster where files are slow to open.
 
 A packed folder holds `index.json`, which says how it was made; `files.csv`, with a line for each
 image; and the shards, array_record files whose records are the image files, byte for byte. So they

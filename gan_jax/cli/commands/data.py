@@ -62,7 +62,7 @@ def pack(
     data_dir: str | None = None,
 ) -> None:
     """Pack images into a few large files, for --data.source records:OUT. They read as the folder
-    does, and faster where opening a file takes long.
+    does: a run starts sooner, and streams faster where files are slow to open.
 
     Image files are kept byte for byte, with their labels and splits; what can be chosen of a folder
     (resolution, fit, background) still can. The images of other sources become PNG files.
