@@ -125,15 +125,7 @@ def look(source: str, *, data_dir: str | None = None) -> Looks:
         InputError: an unknown source, or one that is missing or empty.
     """
     kind, argument = sources.find(source)
-    request = Request(argument=argument, data_dir=data_dir)
-    if kind.look is not None:
-        return kind.look(request)
-    loaded = kind.load(request)
-    description, labels = loaded.description, known_labels(loaded)
-    shape = description.shape
-    counts = () if labels is None else tuple(int(n) for n in np.bincount(labels) if n)
-    sizes = ((shape[0], shape[1]),) if len(shape) == 3 else ()
-    return Looks(sizes, description.examples, shape[-1], counts)
+    return kind.looks(Request(argument=argument, data_dir=data_dir))
 
 
 def within(budget_gib: float | None, budget_bytes: float) -> float:

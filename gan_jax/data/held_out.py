@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gan_jax.data.sources.base import Source, only
+from gan_jax.data.sources.base import Source, mixture_of, only
 from gan_jax.data.streams import Stream
 from gan_jax.errors import InputError
 
@@ -26,9 +26,22 @@ def hold_out(source: Source, n: int | None) -> tuple[Source, Source | None]:
         raise InputError(f"data.held_out is from 0 to {examples - 1}, below the examples, not {n}")
     if n == 0:
         return source, None
-    held_out = np.random.default_rng(examples).permutation(examples)[:n]
+    held_out = _chosen(source, n)
     training = np.setdiff1d(np.arange(examples), held_out)  # in order
     return only(source, training), only(source, np.sort(held_out))
+
+
+def _chosen(source: Source, n: int) -> np.ndarray:
+    """Of each source of a mixture, as large a part as of any other."""
+    mixture = mixture_of(source)
+    counts, offsets, parts = (source.description.examples,), (0,), (n,)
+    if mixture is not None:
+        counts, offsets, parts = mixture.counts, mixture.offsets, mixture.divided(n)
+    chosen = [
+        offset + np.random.default_rng(count).permutation(count)[:part]
+        for count, offset, part in zip(counts, offsets, parts, strict=True)
+    ]
+    return np.concatenate(chosen)
 
 
 def hold_out_each(

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from jaxtyping import Int32
 
+from gan_jax.data.mixture import Mixture
+
 
 @dataclasses.dataclass(frozen=True)
 class Order:
@@ -21,6 +23,12 @@ class Order:
     batch_size: int
     stream: int = 0
     """Orders of other streams are independent of each other, those of one are equal."""
+    mixture: Mixture | None = None
+    """Of sources that are drawn from by their shares: as much of each in every epoch, of as many
+    examples as there are. Whatever is drawn of a source goes through its own examples in epochs of
+    their own, so that none is drawn more often than another."""
+    part: int = 0
+    """Counts the orders of the sources of a mixture, from 1."""
 
     @functools.cached_property
     def _permutation(self) -> Callable[[int], np.ndarray]:
@@ -28,8 +36,26 @@ class Order:
         return functools.lru_cache(maxsize=4)(self._draw_permutation)
 
     def _draw_permutation(self, epoch: int) -> np.ndarray:
-        rng = np.random.default_rng([self.seed, epoch, *([self.stream] if self.stream else [])])
-        return rng.permutation(self.examples).astype(np.int32)
+        place = [self.stream, self.part] if self.part else [self.stream] if self.stream else []
+        rng = np.random.default_rng([self.seed, epoch, *place])
+        if self.mixture is None:
+            return rng.permutation(self.examples).astype(np.int32)
+        parts = zip(self._parts, self.mixture.offsets, strict=True)
+        # Of what has become so small that it rounds to nothing, nothing is drawn.
+        drawn = [order.batch(epoch) + offset for order, offset in parts if order.batch_size]
+        return rng.permutation(np.concatenate(drawn)).astype(np.int32)
+
+    @functools.cached_property
+    def _parts(self) -> "tuple[Order, ...]":
+        """The order of each source of the mixture; a batch is what an epoch takes of it."""
+        if self.mixture is None:
+            return ()
+        counts = self.mixture.counts
+        drawn = self.mixture.divided(self.examples, self.mixture.shares)
+        return tuple(
+            Order(self.seed, count, share, self.stream, part=i + 1)
+            for i, (count, share) in enumerate(zip(counts, drawn, strict=True))
+        )
 
     def batch(self, number: int) -> Int32[np.ndarray, " batch"]:
         """Indices of the examples in this batch: [batch_size]."""

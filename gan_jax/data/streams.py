@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gan_jax.data.order import Order
-from gan_jax.data.sources.base import Examples, Source, gather
+from gan_jax.data.sources.base import Examples, Source, gather, mixture_of
 from gan_jax.errors import InputError
 
 
@@ -27,7 +27,10 @@ class Stream:
 
     def order(self, seed: int, batch_size: int) -> Order:
         """The order in which a run of this seed reads it."""
-        return Order(seed, self.source.description.examples, batch_size, self.number)
+        examples = self.source.description.examples
+        mixture = mixture_of(self.source)
+        weighted = mixture if mixture is not None and mixture.shares is not None else None
+        return Order(seed, examples, batch_size, self.number, weighted)
 
     def read(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """These examples, decoded now."""

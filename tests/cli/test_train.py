@@ -258,6 +258,24 @@ def test_packed_images_are_trained_on(pictures, gan_jax_command):
     assert error == "error: packed is not empty: name a new folder\n"
 
 
+def test_several_sources_are_trained_on(pictures, gan_jax_command):
+    source = f"mix:folder:{pictures}/summer=3,folder:{pictures}/winter=1"
+    out, error = gan_jax_command("train", source, "--dry-run", "--data.held-out", 4)
+    assert error == ""
+    assert f"44 images in {source}; to train on them" in out
+    assert "data: 40 examples of 8×8×3; 4 more held out" in out
+
+
+def test_a_run_goes_on_with_what_was_packed(run, pictures, gan_jax_command):
+    directory, _ = run
+    gan_jax_command("data", "pack", pictures, "packed")
+    out, error = gan_jax_command(
+        "resume", directory, "--source", "records:packed", "--iterations", 5
+    )
+    assert error == ""
+    assert Run.open(directory).kept()[-1] == 5
+
+
 def test_of_many_only_some_are_named(gan_jax_command):
     Path("pics").mkdir()
     Image.effect_noise((8, 8), 50).save("pics/good.png")

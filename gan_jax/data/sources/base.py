@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Int
 
 from gan_jax.data import cache, images
+from gan_jax.data.mixture import Mixture
 from gan_jax.data.standardization import Scaling
 
 S = TypeVar("S", bound="Source")
@@ -98,6 +99,8 @@ class Examples:
     real: np.ndarray
     label: np.ndarray | None
     notes: tuple[str, ...] = ()
+    mixture: Mixture | None = None
+    """What it is of, if of several sources."""
 
     @property
     def dtype(self) -> np.dtype:
@@ -119,6 +122,8 @@ class Lazy:
     labels: np.ndarray | None = None
     """The classes of all examples, where they are known without decoding these."""
     notes: tuple[str, ...] = ()
+    mixture: Mixture | None = None
+    """What it is of, if of several sources."""
 
 
 def only(source: S, indices: Int[np.ndarray, " n"]) -> S:
@@ -128,6 +133,9 @@ def only(source: S, indices: Int[np.ndarray, " n"]) -> S:
     description = dataclasses.replace(before, examples=len(indices), fingerprint=fingerprint)
     labels = known_labels(source)
     labels = None if labels is None else labels[indices]
+    mixture = mixture_of(source)
+    if mixture is not None:
+        source = _replace(source, mixture=mixture.only(indices))
     if isinstance(source, Examples):
         return _replace(source, description=description, real=source.real[indices], label=labels)
     read = source.read
@@ -147,6 +155,11 @@ def _replace(source: S, **changes: Any) -> S:
 def noted(source: S, note: str) -> S:
     """The source, with something more to say about it, first."""
     return _replace(source, notes=(note, *source.notes))
+
+
+def mixture_of(source: Source) -> Mixture | None:
+    """Of which sources it is, if of several."""
+    return getattr(source, "mixture", None)
 
 
 def known_labels(source: Source) -> Int[np.ndarray, " n"] | None:
@@ -199,7 +212,7 @@ def read_all(source: Lazy) -> Examples:
             for _ in pool.map(decode, range(description.examples)):
                 pass
         cache.store(source.version, **cached)
-    return Examples(description, cached["real"], cached.get("label"), source.notes)
+    return Examples(description, cached["real"], cached.get("label"), source.notes, source.mixture)
 
 
 def gather(

@@ -93,6 +93,7 @@ def look(request: Request, store: Store) -> Looks:
         len(headers),
         max(h.channels for h in headers),
         () if "" in counts else tuple(counts.values()),
+        () if "" in counts else tuple(counts),
         "folder" if beside is None else beside.name,
     )
 

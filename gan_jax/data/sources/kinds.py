@@ -8,7 +8,15 @@ import numpy as np
 from jaxtyping import Integer, Num
 
 from gan_jax.data import images
-from gan_jax.data.sources.base import Description, Example, Examples, Lazy, Source, digest
+from gan_jax.data.sources.base import (
+    Description,
+    Example,
+    Examples,
+    Lazy,
+    Source,
+    digest,
+    known_labels,
+)
 from gan_jax.data.store import Store
 from gan_jax.errors import InputError
 
@@ -74,6 +82,23 @@ class Kind:
         """How it is named: `folder:PATH`."""
         return self.name if self.argument is None else f"{self.name}:{self.argument}"
 
+    def looks(self, request: Request) -> "Looks":
+        """What it holds, to choose by how to train on it."""
+        if self.look is not None:
+            return self.look(request)
+        loaded = self.load(request)
+        description, labels = loaded.description, known_labels(loaded)
+        counts = np.bincount([] if labels is None else labels)
+        classes = np.flatnonzero(counts).tolist()
+        shape = description.shape
+        return Looks(
+            ((shape[0], shape[1]),) if len(shape) == 3 else (),
+            description.examples,
+            shape[-1],
+            tuple(int(counts[c]) for c in classes),
+            tuple(description.name_of(c) for c in classes),
+        )
+
 
 _ALIKE, _MOST = 0.05, 0.9
 """Ratios of sides that differ by no more are one, if so many of the images have it."""
@@ -90,6 +115,8 @@ class Looks:
     """3 if any is colored."""
     class_sizes: tuple[int, ...] = ()
     """How many examples each class has; empty if there are none, or it is not known."""
+    class_names: tuple[str, ...] = ()
+    """What these are called."""
     classes_by: str = "folder"
     """What tells the classes apart."""
 

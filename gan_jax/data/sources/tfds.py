@@ -46,6 +46,7 @@ def look(request: Request) -> Looks:
         len(records),
         max(c for _, _, c in shapes),
         (each,) * len(classes),
+        classes,
     )
 
 
