@@ -269,9 +269,7 @@ def test_several_sources_are_trained_on(pictures, gan_jax_command):
 def test_a_run_goes_on_with_what_was_packed(run, pictures, gan_jax_command):
     directory, _ = run
     gan_jax_command("data", "pack", pictures, "packed")
-    out, error = gan_jax_command(
-        "resume", directory, "--source", "records:packed", "--iterations", 5
-    )
+    _, error = gan_jax_command("resume", directory, "--source", "records:packed", "--iterations", 5)
     assert error == ""
     assert Run.open(directory).kept()[-1] == 5
 

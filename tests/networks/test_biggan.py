@@ -304,7 +304,7 @@ def test_bfloat16_keeps_float32_parameters_and_results(role):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"resolution": 16}, "not 16"),
+        ({"resolution": 16}, "not for images of 16×16 pixels, but of 32×32"),
         ({"attention": 32}, "no self-attention at 32 of 32 pixels"),
         ({"attention": 7}, "no self-attention at 7 of 32 pixels"),
     ],

@@ -123,10 +123,10 @@ def test_no_batch_norm_at_either_network_s_images():
 
 
 @every_network
-@pytest.mark.parametrize("resolution", [4, 12, 24, 33, 256])
+@pytest.mark.parametrize("resolution", [4, 9, 33, 100, 256])
 def test_refuses_other_resolutions(role, resolution):
     inputs = {"Generator": (1, Z), "Discriminator": (1, resolution, resolution, 3)}
-    with pytest.raises(ValueError, match=f"not {resolution}"):
+    with pytest.raises(ValueError, match=f"not for images of {resolution}×{resolution} pixels"):
         jax.eval_shape(
             getattr(dcgan, role)(resolution=resolution).init, KEY, jnp.ones(inputs[role])
         )

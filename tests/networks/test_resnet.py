@@ -296,7 +296,10 @@ def test_bfloat16_keeps_float32_parameters_and_results(role, norm):
 @every_network
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"resolution": 16}, "not 16"), ({"norm": "layer"}, "unknown norm 'layer'")],
+    [
+        ({"resolution": 16}, "not for images of 16×16 pixels, but of 32×32"),
+        ({"norm": "layer"}, "unknown norm 'layer'"),
+    ],
 )
 def test_refuses_what_there_is_not(role, options, message):
     with pytest.raises(ValueError, match=message):

@@ -512,11 +512,11 @@ def test_whole_groups_are_judged_alike_wherever_they_are():
 @pytest.mark.parametrize(
     ("module", "x", "message"),
     [
-        (stylegan2.Generator(resolution=4), LATENTS, "not 4"),
-        (stylegan2.Generator(resolution=24), LATENTS, "not 24"),
+        (stylegan2.Generator(resolution=4), LATENTS, "not for images of 4×4"),
+        (stylegan2.Generator(resolution=36), LATENTS, "of 36×36 pixels, but of 40×40 or 32×32"),
         (stylegan2.Generator(mapping_depth=0), LATENTS, "at least 1 layer, not 0"),
         (stylegan2.Generator(style_mixing=1.5), LATENTS, "probability, not 1.5"),
-        (stylegan2.Discriminator(resolution=48), jnp.ones((1, 48, 48, 3)), "not 48"),
+        (stylegan2.Discriminator(resolution=44), jnp.ones((1, 44, 44, 3)), "but of 48×48"),
         (stylegan2.Discriminator(resolution=8), PICTURES, "8×8 pixels cannot judge .* 16×16"),
         (stylegan2.Discriminator(16, minibatch_std=0), PICTURES, "at least 1 example, not 0"),
     ],

@@ -183,7 +183,7 @@ def test_section():
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        (Form((28, 28, 3)), "multiples of 8, not 28: set data.resolution to one"),
+        (Form((28, 28, 3)), "multiples of 8, not 28×28: set data.resolution to one"),
         (Form((32, 32, 3), num_classes=10), "discriminator.kind unet knows no classes"),
         (Form((2,)), "the data are points"),
     ],

@@ -117,7 +117,7 @@ class Looks:
     """How many examples each class has; empty if there are none, or it is not known."""
     class_names: tuple[str, ...] = ()
     """What these are called."""
-    classes_by: str = "folder"
+    classes_by: str = "label"
     """What tells the classes apart."""
 
     @property
