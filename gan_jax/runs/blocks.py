@@ -25,7 +25,8 @@ def blocks(image: UInt8[np.ndarray, "h w c"], console: Console, *, cut: bool) ->
     shown: as a sheet of images may, whose rows are alike."""
     columns, rows = console.size
     width, height = columns, 2 * max(1, min(_ROWS, rows - _MARGIN))
-    shown = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("RGB")
+    whole = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("RGBA")
+    shown = Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB")
     scale = width / shown.width if cut else min(width / shown.width, height / shown.height)
     size = max(1, int(shown.width * scale)), max(2, int(shown.height * scale))
     pixels = np.asarray(shown.resize(size, Image.Resampling.BOX))[:height]
