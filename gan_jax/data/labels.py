@@ -122,7 +122,8 @@ def _of_csv(text: str) -> list[tuple[str, str]]:
     file = 0 if file is None else file
     if label is None:
         if len(heads) > 2:
-            raise ValueError(f"which of {', '.join(rows[0][1:])} is the class? Call it label")
+            others = ", ".join(head for i, head in enumerate(rows[0]) if i != file)
+            raise ValueError(f"which of {others} is the class? Call it label")
         label = 1 - file
     if PurePosixPath(heads[file]).suffix not in SUFFIXES:
         rows = rows[1:]

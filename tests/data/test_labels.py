@@ -131,7 +131,7 @@ def test_files_of_labels_may_lie_beside_splits_or_in_them():
         ("", "two columns"),
         ("file\na.png\n", "two columns"),
         ("file,label\na.png,cat\nd.png\n", "a line with 'd.png' alone"),
-        ("file,age,sex\na.png,1,2\n", "which of age, sex is the class? Call it label"),
+        ("age,file,sex\n1,a.png,2\n", "which of age, sex is the class? Call it label"),
         ("file,label\nx.png,cat\n", r"no label for a\.png, nor any other image, but x\.png, say"),
         ("file,label\na.png,cat\na.png,dog\n", "labels a.png twice: cat and dog"),
     ],
