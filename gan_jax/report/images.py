@@ -66,6 +66,8 @@ class Samples(NamedTuple):
 
     iteration: int
     examples: Float[np.ndarray, "n ..."]
+    names: tuple[str, ...]
+    """Of their classes; empty if they have none."""
     together: Shown
 
 
@@ -84,7 +86,8 @@ def draw(run: Run, iteration: int, real: Float[np.ndarray, "m f"] | None = None)
     else:
         array = figures.scatter(examples, real)
     alt = f"Samples of the checkpoint at iteration {iteration:,}"
-    return Samples(iteration, examples, Shown(encode(array), alt, iteration, task.rows))
+    names = task.names(task.labels(len(examples)))
+    return Samples(iteration, examples, names, Shown(encode(array), alt, iteration, task.rows))
 
 
 def interpolation(run: Run, iteration: int) -> Shown:

@@ -96,7 +96,7 @@ def neighbors(
     order = np.argsort(distances)
     shown = order[np.linspace(0, len(order) - 1, min(_SHOWN, len(order))).round().astype(int)]
     return Neighbors(
-        [_row(generated[i], ours[i], real, theirs, names[i] if names else "") for i in shown],
+        [_row(generated[i], ours[i], real, theirs, names[i] if names else "") for i in shown.tolist()],
         len(samples),
         len(real),
         float(np.median(distances)),

@@ -112,8 +112,7 @@ def of_run(run: Run, name: str, data_dir: str | None, *, brief: bool) -> Page:
         neighbors_missing = real_missing
         if real is not None:
             try:
-                names = task.names(task.labels(len(shown.examples)))
-                neighbors = memory.neighbors(shown.examples, real, names)
+                neighbors = memory.neighbors(shown.examples, real, shown.names)
             except InputError as error:
                 neighbors_missing = f"They cannot be compared: {error}."
     return Page(
