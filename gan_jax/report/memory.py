@@ -95,8 +95,9 @@ def neighbors(
     between_real, _ = nearest(theirs, theirs, exclude_self=True)
     order = np.argsort(distances)
     shown = order[np.linspace(0, len(order) - 1, min(_SHOWN, len(order))).round().astype(int)]
+    called = list(names) or [""] * len(samples)
     return Neighbors(
-        [_row(generated[i], ours[i], real, theirs, names[i] if names else "") for i in shown.tolist()],
+        [_row(generated[i], ours[i], real, theirs, called[int(i)]) for i in shown],
         len(samples),
         len(real),
         float(np.median(distances)),
