@@ -137,6 +137,8 @@ def _timed(plan: Plan, minutes: float, began: float) -> tuple[Plan, Config]:
     """The plan whose iterations take about so many minutes since `began`, and its configuration."""
     config, data = plan.task.config, plan.task.data
     session = Session(Run(plan.directory, plan.task), plan.task, plan.dataset, 0)
+    if session.main:
+        print("compiling, and measuring how long an iteration takes …", flush=True)
     each = _seconds_of_an_iteration(session)
     left = max(0.0, 60 * minutes - (time.monotonic() - began))
     iterations = plan.first + max(1, round(_TRAINING * left / each))
@@ -250,13 +252,15 @@ def _hooks(
         config = task.config
         elsewhere = (Elsewhere(config.log_every), Elsewhere(config.sample_every))
         return check, *elsewhere, ScoreHook(session, None, checkpoint, closing)
+    origin = run.origin()
+    forked_here = origin is not None and origin.iteration == first  # it is scored over there
     scorekeeper = Scorekeeper(
         functools.partial(task.evaluator, session.dataset),
         lines=Lines(run.directory / "evaluations.jsonl", start=first),
         log=log,
         best=run.best(),
         by=task.config.evaluation.best,
-        scored=run.scored(until=first),
+        scored=first if forked_here else run.scored(until=first),
     )
     closing.callback(scorekeeper.close)
     return (
