@@ -61,6 +61,10 @@ class Generator(nn.Module):
     width: int = 64
     norm: str = "batch"
     num_classes: int | None = None
+    label_scale: float = 1.0
+    """Standard deviation of the embedding of labels at the start; that of latents is 1. With one as
+    large, and few images, samples of a class can all become alike: batch norm lets the label drown
+    the latents."""
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -87,7 +91,10 @@ class Generator(nn.Module):
             return nn.relu(x)
 
         if self.num_classes is not None:
-            embedding = Embed(self.num_classes, z.shape[-1], spectral=spectral, name="label")
+            init = nn.initializers.normal(self.label_scale)
+            embedding = Embed(
+                self.num_classes, z.shape[-1], spectral=spectral, embedding_init=init, name="label"
+            )
             z = jnp.concatenate([z, embedding(label, train)], axis=-1)
         x = Dense(math.prod(start) * widths[0], **options, name="dense")(z, train)
         x = activation(x.reshape(-1, *start, widths[0]), 0)
@@ -163,10 +170,14 @@ class GeneratorSection(base.GeneratorSection, kind="dcgan"):
     """Channels at half the resolution, doubling towards the grid."""
     norm: Norm = "batch"
     """batch, spectral or none."""
+    label_scale: float = number(1.0, above=0)
+    """Of classes, how large their embedding is at the start, beside latents of 1: 0.1 for a few
+    thousand images, of which each class could otherwise become one."""
 
     def build(self, form: Form) -> nn.Module:
         sizes = form.resolution, form.channels, self.width
-        return Generator(*sizes, self.norm, **self.options(form))
+        options = {"label_scale": self.label_scale, **self.options(form)}
+        return Generator(*sizes, self.norm, **options)
 
 
 @dataclasses.dataclass(frozen=True)

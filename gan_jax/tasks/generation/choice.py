@@ -23,6 +23,8 @@ GAMMA = {8: 0.1, 48: 1.0, 96: 10.0}
 OBLONG = 1.15, 4.0
 """The ratios of the sides between which images are kept as they are, and not cut to squares."""
 BATCH = 32
+LABEL_SCALE = 0.1
+"""With 1, samples of each class became alike within 500 iterations on 2,193 photographs."""
 WIDTH_ON_ACCELERATORS = 64
 BATCH_ON_ACCELERATORS = 64
 BATCH_OF_POINTS, WIDTH_OF_POINTS, GAMMA_OF_POINTS = 256, 128, 0.1
@@ -80,7 +82,7 @@ def choose(source: str, looks: Looks, *, accelerator: bool) -> Choice:
             flip=flip,
         ),
         objective=Objective(latent_dim=128, conditional=conditional, penalties={"r1": gamma}),
-        generator=dcgan.GeneratorSection(width=width),
+        generator=dcgan.GeneratorSection(width=width, label_scale=LABEL_SCALE),
         discriminator=dcgan.DiscriminatorSection(width=width),
         augmentation=augmentation,
         g_optimizer=adam,
