@@ -60,15 +60,15 @@ class Data(Section):
     """Only so many of the examples, chosen at random (the same ones for every seed)."""
     budget_gib: float | None = number(None, least=0, metadata={"free": True})
     """Up to this, data live on the device, else they stream. None: ¼ of its memory, CPU: 2."""
-    standardize: bool = False
-    """Bring each feature of points to mean 0 and standard deviation 1 for the networks. Samples and
-    scores are of the scale of the data."""
     background: str | None = None
     """Color behind transparent pixels and around padded images, as white or #1e90ff. None: white
     behind, black around."""
     white: float | None = number(None, above=0)
     """The value that is white in images of more than 8 bits, as 4095. None: 65535 in those of 16
     bits, 1 in those of floats from 0 to 1; what is neither is refused."""
+    standardize: bool = False
+    """Bring each feature of points to mean 0 and standard deviation 1 for the networks. Samples and
+    scores are of the scale of the data."""
 
     def validate(self, where: str) -> None:
         super().validate(where)

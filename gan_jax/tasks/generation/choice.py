@@ -143,8 +143,9 @@ def _choose_for_points(source: str, looks: Looks) -> Choice:
 
 
 def _batch(most: int, looks: Looks) -> int:
-    """Of so many examples at most, of which a tenth is held out."""
-    return max(1, min(most, looks.examples - looks.examples // 10))
+    """The largest power of 2 up to so many and up to the examples, of which a tenth is held out."""
+    training = looks.examples - looks.examples // 10
+    return 1 << max(1, min(most, training)).bit_length() - 1
 
 
 def _size(looks: Looks, accelerator: bool) -> tuple[Resolution, Reason]:
