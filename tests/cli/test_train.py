@@ -56,10 +56,9 @@ def test_it_looks_chooses_says_why_and_trains(run):
     assert opened.config.data.resolution == opened.data.shape[0] == 10
     assert opened.config.objective.conditional
     assert opened.data.class_names == ("summer", "winter")
-    assert sorted(p.name for p in (directory / "samples").iterdir()) == [
-        "0000000.png",
-        "0000004.png",
-    ]
+    samples = sorted(p.name for p in (directory / "samples").iterdir())
+    # On a slow machine there is one more, after so many seconds.
+    assert (samples[0], samples[-1]) == ("0000000.png", "0000004.png")
 
 
 def test_the_command_that_goes_on_is_said_and_does(run, trained, gan_jax_command):
