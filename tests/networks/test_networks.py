@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gan_jax.networks import dcgan, mlp
-from gan_jax.networks.base import NORMS
+from gan_jax.networks.base import NORMS, Form
 
 KEY = jax.random.key(0)
 Z = 5
@@ -95,6 +95,15 @@ def test_dcgan_shapes(resolution, norm, channels, num_classes, collections):
         **{f"down_{i}": (4, 4, *downwards[i : i + 2]) for i in range(len(widths))},
         "logit": (4 * 4 * widths[0], 1),
     }
+
+
+def test_labels_of_a_dcgan_begin_as_large_as_asked():
+    z, label = jnp.zeros((4, 500)), jnp.array([0, 1, 2, 3])
+    for scale in (1.0, 0.1):
+        section = dcgan.GeneratorSection(width=2, label_scale=scale)
+        generator = section.build(Form((8, 8, 1), num_classes=4, latent_dim=500))
+        params = generator.init(KEY, z, label)["params"]
+        np.testing.assert_allclose(np.std(params["label"]["embedding"]), scale, rtol=0.05)
 
 
 def test_dcgan_is_the_paper_s_at_64_pixels():

@@ -81,6 +81,7 @@ def test_classes_are_told_apart_where_they_can_be_learned(classes, conditional, 
     assert choice.config.objective.conditional == conditional
     assert choice.config.evaluation.extractor == ("classifier" if conditional else "pixels")
     larger = chosen(looks(64, classes=classes)).config.evaluation.extractor
+    assert choice.config.generator.label_scale == 0.1
     assert larger == "pixels"  # where a classifier would take as long as the GAN
     assert any(why in reason.why for reason in choice.reasons)
 
