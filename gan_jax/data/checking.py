@@ -11,7 +11,7 @@ import numpy as np
 from gan_jax.data import decoding, images, labels
 from gan_jax.data.images import Form
 from gan_jax.data.labels import Labels
-from gan_jax.data.scanning import Scan, counted, scan
+from gan_jax.data.scanning import Scan, counted, of_split, scan
 
 _NAMED = 10
 """Files that are named one by one."""
@@ -70,7 +70,8 @@ class Findings:
             found.append(f"  folders      {counted(tops)}")
         if self.labels is not None:
             found += [f"  {line}" for line in self._labelled(self.labels)]
-        found += [f"  {note}" for note in self.scan.notes]
+        _, taken = of_split(self.scan, "train")
+        found += [f"  {note}" for note in (*taken, *self.scan.notes)]
         bad = [file for file in self.files if file.header is None]
         if bad:
             found.append(f"  unreadable   {len(bad):,} (--skip-bad-images leaves them out):")

@@ -283,3 +283,13 @@ def test_of_many_only_some_are_named(gan_jax_command):
     start = next(i for i, line in enumerate(lines) if "unreadable" in line)
     assert "09.png" in lines[start + 10]
     assert lines[start + 11] == "    and 4 more"
+
+
+def test_what_is_looked_through_may_be_in_splits(gan_jax_command):
+    for i, folder in enumerate(["train", "train", "train", "test"]):
+        Path("pics", folder).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (60 * i, 0, 0)).save(f"pics/{folder}/{i}.png")
+    out, error = gan_jax_command("data", "check", "pics")
+    assert error == ""
+    assert out.startswith("4 images in pics\n")
+    assert "  split train of test 1, train 3\n" in out
