@@ -14,7 +14,7 @@ RECIPES = Path(__file__).parents[2] / "docs" / "guides" / "recipes.md"
 
 
 def looks(side=256, examples=1231, channels=COLORED, classes=(), wide=0):
-    return Looks(((side, side + wide),), examples, channels, classes)
+    return Looks(((side, side + wide),), examples, channels, classes, classes_by="folder")
 
 
 def chosen(found, accelerator=False, source="folder:some/pics"):
@@ -84,6 +84,11 @@ def test_classes_are_told_apart_where_they_can_be_learned(classes, conditional, 
     assert choice.config.generator.label_scale == 0.1
     assert larger == "pixels"  # where a classifier would take as long as the GAN
     assert any(why in reason.why for reason in choice.reasons)
+
+
+def test_a_class_that_is_too_small_is_named():
+    found = Looks(((64, 64),), 630, COLORED, (600, 11, 19), ("cat", "dog", "owl"))
+    assert any("dog has 11 images only" in reason.why for reason in chosen(found).reasons)
 
 
 @pytest.mark.parametrize(

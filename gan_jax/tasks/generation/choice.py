@@ -178,7 +178,9 @@ def _classes(looks: Looks) -> tuple[bool, Reason]:
     if len(sizes) < 2:
         return False, Reason("no classes", "there are none", flags)
     if min(sizes) < OF_A_CLASS:
-        why = f"one has {min(sizes)} {_called(looks)} only, and it takes {OF_A_CLASS} to learn one"
+        smallest = looks.class_names[sizes.index(min(sizes))] if looks.class_names else "one"
+        only = f"{smallest} has {min(sizes)} {_called(looks)} only"
+        why = f"{only}, and it takes {OF_A_CLASS} to learn one"
         return False, Reason("classes are not told apart", why, flags)
     if len(sizes) > MOST_CLASSES:
         return False, Reason("classes are not told apart", f"{len(sizes)} are many", flags)
