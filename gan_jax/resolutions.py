@@ -32,7 +32,7 @@ def parse(text: str) -> Resolution:
 
 
 def as_text(resolution: Resolution) -> int | str:
-    """The inverse of `parse`, or just the side."""
+    """As configurations have it: 64, or `48x64`."""
     return resolution if isinstance(resolution, int) else "x".join(map(str, resolution))
 
 
