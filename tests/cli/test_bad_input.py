@@ -211,14 +211,14 @@ def test_settings_that_do_not_go_together_are_said_at_once(experiment):
 
 
 def test_all_of_a_folder_that_does_not_fit_is_said_at_once(experiment, folder, tmp_path):
-    flags = ["--data.source", f"folder:{folder}", "--data.resolution", "12", "--batch-size", "24"]
+    flags = ["--data.source", f"folder:{folder}", "--data.resolution", "9", "--batch-size", "24"]
     flags += ["--generator.kind", "r3gan", "--evaluation.extractor", "classifier"]
     before = snapshot(tmp_path)
     _, _, err = experiment(*flags, "--evaluation.metrics", "target", "is", "swd")
     lines = err.splitlines()
     says = [
-        ("generator.widths",),
-        ("dcgan networks are for images of 8,", "data.resolution"),
+        ("r3gan networks are not for images of 9×9", "data.resolution"),
+        ("dcgan networks are not for images of 9×9", "data.resolution"),
         ("a batch of 24 is larger than the data: 15 examples", "--batch-size"),
         ("the extractor classifier needs images with labels", "--evaluation.extractor"),
         ("the metric target needs a model that translates", "--evaluation.metrics"),

@@ -68,8 +68,8 @@ def test_only_some_data_have_splits(digits, gan_jax_command):
     for split in ("tset", "train"):
         _, error = gan_jax_command("evaluate", digits, "--split", split)
         assert error == (
-            "error: only stacked_mnist, folder:PATH, pairs:PATH and tfds:NAME have splits: digits "
-            "has none\n"
+            "error: only stacked_mnist, folder:PATH, mix:SOURCE=WEIGHT,…, pairs:PATH, records:PATH "
+            "and tfds:NAME have splits: digits has none\n"
         )
 
 

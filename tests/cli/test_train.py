@@ -252,7 +252,7 @@ def test_packed_images_are_trained_on(pictures, gan_jax_command):
     assert error == ""
     assert "44 images in records:packed; to train on them, these were chosen:" in out
     assert "2 classes, each sampled by its name: by folder" in out
-    assert "data: 40 examples of 8×8×3, 2 classes; 4 more held out" in out
+    assert "data: 40 examples of 10×10×3, 2 classes; 4 more held out" in out
     _, error = gan_jax_command("data", "pack", "pics", "packed", "--skip-bad-images")
     assert error == "error: packed is not empty: name a new folder\n"
 
@@ -262,7 +262,7 @@ def test_several_sources_are_trained_on(pictures, gan_jax_command):
     out, error = gan_jax_command("train", source, "--dry-run", "--data.held-out", 4)
     assert error == ""
     assert f"44 images in {source}; to train on them" in out
-    assert "data: 40 examples of 8×8×3; 4 more held out" in out
+    assert "data: 40 examples of 10×10×3; 4 more held out" in out
 
 
 def test_a_run_goes_on_with_what_was_packed(run, pictures, gan_jax_command):

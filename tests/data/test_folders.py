@@ -198,18 +198,17 @@ def test_looks():
     touch("pics/dog/e.png")
     looks = look("folder:pics")
     assert looks.sizes == ((20, 30), (40, 10), (50, 50), (33, 44))
-    assert (looks.examples, looks.channels, looks.side) == (4, 3, 26)
-    assert not looks.is_square
+    assert (looks.examples, looks.channels, looks.size) == (4, 3, (26, 26))
     assert looks.class_sizes == (2, 3)
     write("pics/loose.png")
     assert look("folder:pics").class_sizes == ()
     digits = look("digits")
-    assert (digits.sizes, digits.channels, digits.side) == (((8, 8),), 1, 8)
+    assert (digits.sizes, digits.channels, digits.size) == (((8, 8),), 1, (8, 8))
     assert sum(digits.class_sizes) == digits.examples == 1797
     assert look("ring").sizes == ()
 
 
 def test_looks_of_a_dataset(tfds_dir):
     looks = look("tfds:cifar10", data_dir=str(tfds_dir))
-    assert (looks.examples, looks.side, looks.channels) == (50_000, 32, 3)
+    assert (looks.examples, looks.size, looks.channels) == (50_000, (32, 32), 3)
     assert looks.class_sizes == (5000,) * 10

@@ -227,8 +227,16 @@ def test_grey_images_are_repeated():
 
 
 def test_images_of_other_channels_are_refused():
-    with pytest.raises(InputError, match="1 or 3 channels, not 4"):
-        inception.prepare(np.zeros((1, 8, 8, 4), np.uint8))
+    with pytest.raises(InputError, match="1, 3 or 4 channels, not 2"):
+        inception.prepare(np.zeros((1, 8, 8, 2), np.uint8))
+
+
+def test_what_is_transparent_is_seen_on_white():
+    rgba = np.zeros((3, 8, 8, 4), np.uint8)
+    rgba[..., 0], rgba[1:, ..., 3] = 100, [[[51]], [[255]]]
+    seen = np.asarray(inception.prepare(rgba))[:, 0, 0]
+    wanted = np.array([[255, 255, 255], [224, 204, 204], [100, 0, 0]])
+    np.testing.assert_allclose(seen, wanted / 127.5 - 1, atol=1e-6)
 
 
 # Files.

@@ -218,7 +218,8 @@ def test_a_state_is_added_in_one_place(monkeypatch):
     assert diagnose(history(yawns=0.0)).state == "healthy"
     once = history(yawns=lambda i: float(i >= 27))  # the median of five is high for the first time
     assert diagnose(once).state == "healthy"
-    assert states.state("bored") == ("bored", "nothing happens", "#123456", True)
+    shown = states.state("bored")
+    assert shown == ("bored", "nothing happens", "Losses stand still.", "#123456", True)
 
 
 # ---- several generators ----
