@@ -32,10 +32,10 @@ from gan_jax.sections import number
 DOUBLINGS = range(1, 16)
 
 
-def _widths(resolution: Resolution, width: int, max_width: int) -> list[int]:
-    """Channel counts from the grid up to the full resolution."""
-    _, doublings = grown("a StyleGAN2 is", resolution, DOUBLINGS)
-    return [min(width << i, max_width) for i in reversed(range(doublings + 1))]
+def _shape(resolution: Resolution, width: int, max_width: int) -> tuple[tuple[int, int], list[int]]:
+    """The grid, and channel counts from there up to the full resolution."""
+    start, doublings = grown("a StyleGAN2 is", resolution, DOUBLINGS)
+    return start, [min(width << i, max_width) for i in reversed(range(doublings + 1))]
 
 
 def _normalize(x: Float[Array, "n c"]) -> Float[Array, "n c"]:
@@ -92,7 +92,8 @@ class Generator(nn.Module):
     def layers(self) -> int:
         """How many styles an example has: one for each convolution, and one for the last image.
         Earlier images share theirs with the next convolution."""
-        return 2 * len(_widths(self.resolution, self.width, self.max_width))
+        _, widths = _shape(self.resolution, self.width, self.max_width)
+        return 2 * len(widths)
 
     @nn.compact
     def __call__(
@@ -116,7 +117,7 @@ class Generator(nn.Module):
             style_offset: Added to w, of all layers [B, style_dim] or each [B, layers, style_dim].
                 The gradient at 0 is what the path-length penalty is about.
         """
-        widths = _widths(self.resolution, self.width, self.max_width)
+        start, widths = _shape(self.resolution, self.width, self.max_width)
         if self.mapping_depth < 1:
             raise ValueError(f"a mapping has at least 1 layer, not {self.mapping_depth}")
         if not 0 <= self.style_mixing <= 1:
@@ -138,7 +139,6 @@ class Generator(nn.Module):
             )
             return to_rgb(x, w[:, 2 * i + 1]).astype(jnp.float32)
 
-        start, _ = grown("a StyleGAN2 is", self.resolution, DOUBLINGS)
         constant = self.param(
             "constant", nn.initializers.normal(1.0), (*start, widths[0]), jnp.float32
         )
@@ -222,7 +222,7 @@ class Discriminator(nn.Module):
         train: bool = False,
         axis_name: str | None = None,
     ) -> Float[Array, " b"]:
-        widths = _widths(self.resolution, self.width, self.max_width)
+        _, widths = _shape(self.resolution, self.width, self.max_width)
         check_images(x, self.resolution)
         if self.minibatch_std < 1:
             raise ValueError(f"groups have at least 1 example, not {self.minibatch_std}")

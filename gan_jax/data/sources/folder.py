@@ -7,8 +7,7 @@ from gan_jax.data import decoding
 from gan_jax.data.files import File
 from gan_jax.data.scanning import Scan, scan
 from gan_jax.data.sources import image_files
-from gan_jax.data.sources.base import Lazy
-from gan_jax.data.sources.kinds import Kind, Looks, Request
+from gan_jax.data.sources.kinds import Request
 
 
 class Folder:
@@ -37,24 +36,6 @@ def store(request: Request) -> Folder:
     return Folder(Path(request.argument).expanduser())
 
 
-def load(request: Request) -> Lazy:
-    """All images at any depth, in the order of their names; if labels are asked for, those that
-    `labels.csv` or `dataset.json` beside them says, or else the folders at the top are the classes.
-    If all of these are splits, as `train` and `test`, the images are those of one."""
-    return image_files.load(request, store(request))
-
-
-def look(request: Request) -> Looks:
-    """From the headers of all images."""
-    return image_files.look(request, store(request))
-
-
-FOLDER = Kind(
-    "folder",
-    "image files; subfolders, labels.csv or dataset.json are the classes",
-    load,
-    argument="PATH",
-    look=look,
-    store=store,
-    has_splits=True,
+FOLDER = image_files.kind(
+    "folder", "image files; subfolders, labels.csv or dataset.json are the classes", store
 )

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 from gan_jax.data import decoding, images, labels
 from gan_jax.data.scanning import Scan, naturally, of_split
 from gan_jax.data.sources.base import Example, Lazy
-from gan_jax.data.sources.kinds import Looks, Request, lazy
+from gan_jax.data.sources.kinds import Kind, Looks, Request, lazy
 from gan_jax.data.store import Store
 from gan_jax.errors import InputError
 
@@ -39,6 +39,19 @@ class _Classes:
     def fingerprinted(self) -> list[str]:
         """What changes when they do, besides the paths of the images."""
         return [*self.names, *(self.of if self.from_file else ())]
+
+
+def kind(name: str, help: str, store: Callable[[Request], Store]) -> Kind:
+    """A kind of source that reads what lies in a store."""
+    return Kind(
+        name,
+        help,
+        lambda request: load(request, store(request)),
+        argument="PATH",
+        look=lambda request: look(request, store(request)),
+        store=store,
+        has_splits=True,
+    )
 
 
 def load(request: Request, store: Store) -> Lazy:

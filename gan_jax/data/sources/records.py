@@ -7,8 +7,7 @@ from gan_jax.data import decoding, records
 from gan_jax.data.files import File, Stored
 from gan_jax.data.scanning import Scan
 from gan_jax.data.sources import image_files
-from gan_jax.data.sources.base import Lazy
-from gan_jax.data.sources.kinds import Kind, Looks, Request
+from gan_jax.data.sources.kinds import Request
 
 
 class Records:
@@ -46,23 +45,4 @@ def store(request: Request) -> Records:
     return Records(Path(request.argument).expanduser())
 
 
-def load(request: Request) -> Lazy:
-    """As the folder that was packed: the same images in the same order, with the same classes,
-    splits and fingerprint."""
-    return image_files.load(request, store(request))
-
-
-def look(request: Request) -> Looks:
-    """From what was written down of all images."""
-    return image_files.look(request, store(request))
-
-
-RECORDS = Kind(
-    "records",
-    "what gan-jax data pack has made of a folder",
-    load,
-    argument="PATH",
-    look=look,
-    store=store,
-    has_splits=True,
-)
+RECORDS = image_files.kind("records", "what gan-jax data pack has made of a folder", store)
