@@ -373,8 +373,8 @@ PRESETS = {
 
 
 def presets(options: Options, record: Record, what: str, dtype: str) -> None:
-    """Images per second of a published preset on random images, in bfloat16 and in float32, and
-    the hours that its images take then. Both compile at once, and beside other presets."""
+    """Images per second of a published preset on random images, in bfloat16, and the hours that its
+    images take then. It may compile beside other presets."""
     module, name = PRESETS[what]
     config = importlib.import_module(f"experiments.{module}").CONFIGS[name]
     if options.small:
@@ -388,20 +388,12 @@ def presets(options: Options, record: Record, what: str, dtype: str) -> None:
     # Published settings count the real images that the discriminator sees.
     images = config.iterations * config.batch_size * of_batches
     record.add(published_batch_size=config.batch_size, images=images)
-    dtypes = ("bfloat16",) if options.small else ("bfloat16", "float32")
-    with _device(alone=False), concurrent.futures.ThreadPoolExecutor(len(dtypes)) as pool:
-        building = {d: pool.submit(_preset, config, name, d) for d in dtypes}
-        concurrent.futures.wait(building.values())
-    for kind in dtypes:
-        try:
-            with _device(alone=True):
-                found = _fitting(config, name, kind, building.pop(kind), small=options.small)
-        except Exception as error:  # the other kind of number may do
-            record.add(**{kind: {"error": str(error)[-1500:]}})
-            continue
-        rate = 1e3 * found["batch_size"] * of_batches / found["ms"]
-        found |= {"images_per_s": rate, "hours": images / rate / 3600}
-        record.add(**{kind: found})
+    with _device(alone=False):
+        built = _preset(config, name)
+    with _device(alone=True):
+        found = _fitting(config, name, built, small=options.small)
+    rate = 1e3 * found["batch_size"] * of_batches / found["ms"]
+    record.add(bfloat16=found | {"images_per_s": rate, "hours": images / rate / 3600})
 
 
 def _narrow(network):
@@ -413,12 +405,12 @@ def _narrow(network):
     return dataclasses.replace(network, **{k: v for k, v in narrow.items() if k in names})
 
 
-def _fitting(config, name: str, dtype: str, built, *, small: bool) -> dict:
+def _fitting(config, name: str, built, *, small: bool) -> dict:
     """The times of a preset, with half of its batch for as long as memory does not suffice."""
     while True:
+        training, compile_s = built
         try:
-            training, compile_s = built.result()
-            timed = _timed(training.run, 2 if small else 16, small=small)
+            timed = _timed(training.run, 2, small=small)
         except Exception as error:
             if "RESOURCE_EXHAUSTED" not in str(error) or config.batch_size == 1:
                 raise
@@ -428,11 +420,10 @@ def _fitting(config, name: str, dtype: str, built, *, small: bool) -> dict:
         training = built = None
         config = dataclasses.replace(config, batch_size=config.batch_size // 2)
         print(f"no memory: a batch of {config.batch_size}", flush=True)
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            built = pool.submit(_preset, config, name, dtype)
+        built = _preset(config, name)
 
 
-def _preset(config, name: str, dtype: str):
+def _preset(config, name: str):
     """The compiled program of a preset, and the seconds that compiling it took."""
     import numpy as np
 
@@ -441,8 +432,8 @@ def _preset(config, name: str, dtype: str):
 
     config = dataclasses.replace(
         config,
-        generator=dataclasses.replace(config.generator, dtype=dtype),
-        discriminator=dataclasses.replace(config.discriminator, dtype=dtype),
+        generator=dataclasses.replace(config.generator, dtype="bfloat16"),
+        discriminator=dataclasses.replace(config.discriminator, dtype="bfloat16"),
     )
     side, examples = config.data.resolution or 32, 4096
     rng = np.random.default_rng(0)

@@ -232,7 +232,7 @@ class Training:
         """
         if tally is None:
             return
-        tally = jax.tree.map(np.asarray, tally)
+        tally = jax.device_get(tally)
         if any(at >= 0 for at in tally.diverged.values()):
             raise RuntimeError(f"a loss is not finite by iteration {self.iteration}")
 

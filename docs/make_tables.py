@@ -476,6 +476,32 @@ def accelerator_program() -> str:
     )
 
 
+@table("accelerator-flags")
+def accelerator_flags() -> str:
+    """What XLA's options change on a GPU, over none of them."""
+    found = {name: _accelerator()[f"flags/{name}"] for name in ("dcgan32", "r3gan16")}
+    rows = []
+    for flag in ("no_triton", "autotune1", "no_graphs", "graphs_while"):
+        row = [f"`{found['dcgan32'][flag]['flags'].partition('=')[0]}`{_FLAGS[flag]}"]
+        for of in found.values():
+            if flag in of:
+                time = of["plain"]["loop"]["ms"] / of[flag]["loop"]["ms"]
+                row += [f"{time:.2f}", f"{of['plain']['compile_s'] / of[flag]['compile_s']:.2f}"]
+            else:
+                row += ["—", "—"]
+        rows.append(row)
+    header = ["option", "`dcgan32`, speed", "compiling", "`r3gan16`, speed", "compiling"]
+    return markdown(header, rows)
+
+
+_FLAGS = {
+    "no_triton": " off: products by cuBLAS",
+    "autotune1": " 1: less checking",
+    "no_graphs": " empty: no CUDA graphs",
+    "graphs_while": " with loops and conditions",
+}
+
+
 @table("accelerator-presets")
 def accelerator_presets() -> str:
     """How long published presets would take there."""

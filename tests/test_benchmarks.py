@@ -268,10 +268,10 @@ def test_table_of_an_accelerator():
         },
         "determinism/mlp": {"plain_equal": False, "deterministic_equal": True, "cost": 0.125},
         "presets/x": {
-            "published_batch_size": 64, "float32": preset | {"batch_size": 32},
-            "bfloat16": {"error": "no\nmemory"},
+            "published_batch_size": 64, "bfloat16": preset | {"batch_size": 32},
         },
         "presets/y": {"error": "last\nwords"},
+        "presets/z": {"published_batch_size": 64, "unfinished": True},
         "training/cifar10": {
             "iterations": 1000, "images": 5, "images_per_s": 2.0,
             "scores": [{"iteration": 500, "conventions": "train", "scores": {"FID": 12.0}}],
@@ -284,8 +284,7 @@ def test_table_of_an_accelerator():
         "| sngan32/float32 | 2 | 5,000 | 300 | 0.500 | — | — | — | 1.0 | 1.5 |",
         "one in a call, the host's share | 1, 4, 75.0% |",
         "its cost | False, True, +12.5% |",
-        "| x | float32 | 32 (halved: memory) | 9 | 10 | 3.2 | 7.0 | 40 |",
-        "| x | bfloat16 | no |",
+        "| x | 32 (halved: memory) | 9 | 10 | 3.2 | 7.0 | 40 |",
         "| iteration 500 | FID 12 [train] |",
         "| presets/y | words |",
         "| tests/test_a.py::test_b | assert / 1 |",

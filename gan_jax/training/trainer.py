@@ -178,7 +178,7 @@ class Trainer:
         Raises:
             DivergedError: one of its losses or gradients was not finite.
         """
-        tally = jax.tree.map(np.asarray, flight.tally)
+        tally = jax.device_get(flight.tally)
         if self._stride is not None:
             self._stride.landed(flight.iterations)
         for network, iteration in tally.diverged.items():
