@@ -5,9 +5,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
 from gan_jax import parallel
+from gan_jax.conditioning import Label
 from gan_jax.state import TrainState
 
 Images = Float[Array, "n h w c"]
@@ -22,7 +23,7 @@ def latents(key: Key[Array, ""], n: int, latent_dim: int) -> Float[Array, "n z"]
 def generate(
     g: TrainState,
     z: Float[Array, "n z"],
-    label: Int[Array, " n"] | None = None,
+    label: Label | None = None,
     truncation: float | Float[Array, ""] | None = None,
 ) -> Float[Array, "n ..."]:
     """What `g` makes of latents, by its moving average where it has one, outside training.
@@ -41,7 +42,7 @@ def sample(
     n: int,
     *,
     latent_dim: int,
-    label: Int[Array, " n"] | None = None,
+    label: Label | None = None,
     truncation: float | None = None,
     batch_size: int = 256,
 ) -> Float[Array, "n ..."]:
@@ -51,7 +52,8 @@ def sample(
     batch_size = min(batch_size, n)
     padding = -n % batch_size  # one shape, one compilation
     z = jnp.pad(z, ((0, padding), (0, 0)))
-    label = None if label is None else jnp.pad(label, (0, padding))
+    if label is not None:
+        label = jnp.pad(label, ((0, padding), *[(0, 0)] * (label.ndim - 1)))
     parts = []
     for i in range(0, n, batch_size):
         part = None if label is None else label[i : i + batch_size]
@@ -85,13 +87,13 @@ def interpolate(
     paths: int,
     steps: int,
     latent_dim: int,
-    label: Int[Array, " paths"] | None = None,
+    label: Label | None = None,
 ) -> Float[Array, "paths steps ..."]:
     """`paths` walks of `steps` examples each, between pairs of random latents."""
     ends = latents(key, 2 * paths, latent_dim).reshape(paths, 2, latent_dim)
     walk = functools.partial(spherical_path, steps=steps)
     z = jax.vmap(walk)(ends[:, 0], ends[:, 1]).reshape(paths * steps, latent_dim)
-    label = None if label is None else jnp.repeat(label, steps)
+    label = None if label is None else jnp.repeat(label, steps, axis=0)
     x = generate(g, z, label)
     return x.reshape(paths, steps, *x.shape[1:])
 

@@ -37,10 +37,10 @@ def d_step(
 ) -> tuple[TrainState, Metrics]:
     """One update of the discriminator `d` against the constant generator `g`.
 
-    `batch` holds `real` [B, …] and, for conditional models, `label` int32 [B]. The metrics are
-    scalars: those of the objective (for `Adversarial`: `loss` without penalties, `penalty`,
-    `accuracy`, the mean logits), `grad_norm`, the gradient's global norm, and `update_ratio`, the
-    norm of the update over that of the parameters.
+    `batch` holds `real` [B, …] and, for conditional models, `label` int32 [B], or in its place
+    `condition` float [B, k]. The metrics are scalars: those of the objective (for `Adversarial`:
+    `loss` without penalties, `penalty`, `accuracy`, the mean logits), `grad_norm`, the gradient's
+    global norm, and `update_ratio`, the norm of the update over that of the parameters.
     """
 
     objective = schedules.resolve(objective, _images_seen(d, batch, axis_name))

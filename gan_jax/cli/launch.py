@@ -206,13 +206,21 @@ def _say_what_next(directory: Path, launch: Launch) -> None:
         lines.append(f"  profile           open {traces[-1]} at https://ui.perfetto.dev")
     lines += ["what next:", f"  how it went       {tool} report {directory}"]
     if "sample" in run.task.commands:
-        conditional = run.generation("samples").classes
-        label = f" --label {shlex.quote(run.data.name_of(0))}" if conditional else ""
+        task = run.generation("samples")
+        label = f" --label {shlex.quote(run.data.name_of(0))}" if task.classes else ""
+        if task.conditions is not None:
+            name = task.conditions.names[0]
+            _, high = task.conditions.range_of(name)
+            label = f" --condition {shlex.quote(f'{name}={high:.4g}')}"
         lines.append(
             f"  more samples      {tool} sample {directory} --n 64 --seed 1{label} --out more.png"
         )
     if "interpolate" in run.task.commands:
         lines.append(f"  between samples   {tool} interpolate {directory} --out between.png")
+        conditions = run.generation("latents").conditions
+        if conditions is not None:
+            vary = f"--vary {shlex.quote(conditions.names[0])} --out varied.png"
+            lines.append(f"  as a number grows {tool} interpolate {directory} {vary}")
     if isinstance(run.task, ImageTask):
         does = "translate" if "translate" in run.task.commands else "upscale"
         direction = "".join(f" --direction {d}" for d in run.task.directions[:1])

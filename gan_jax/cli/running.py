@@ -12,6 +12,7 @@ from gan_jax.errors import InputError
 from gan_jax.runs import Run
 
 Checkpoint = int | Literal["latest", "best"]
+Condition = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")]
 RunArgument = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 
 
@@ -47,6 +48,24 @@ def iteration_of(run: Run, checkpoint: Checkpoint) -> int | None:
             f"{run.directory} has no best checkpoint: it was not evaluated while it trained"
         )
     return best.iteration
+
+
+def numbers_of(condition: Condition) -> dict[str, float]:
+    """By name.
+
+    Raises:
+        InputError: one is not a name and a number.
+    """
+    numbers = {}
+    for text in condition:
+        name, _, value = text.rpartition("=")
+        try:
+            numbers[name] = float(value)
+        except ValueError:
+            name = ""
+        if not name:
+            raise InputError(f"--condition takes names and numbers, as age=30, not {text!r}")
+    return numbers
 
 
 @contextlib.contextmanager

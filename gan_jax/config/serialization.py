@@ -78,7 +78,12 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
         kind = next((k for k in kind.__args__ if dataclasses.is_dataclass(k)), None)
     if isinstance(value, dict) and dataclasses.is_dataclass(kind):
         return from_dict(typing.cast(Any, kind), value, where)
-    return tuple(value) if isinstance(value, list) else value
+    return _as_tuples(value)
+
+
+def _as_tuples(value: Any) -> Any:
+    """Lists, and lists in them, as tuples, which configurations are made of."""
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gan_jax.data import decoding, images, labels
+from gan_jax.data.conditions import in_words
 from gan_jax.data.images import Form
 from gan_jax.data.labels import Labels
 from gan_jax.data.scanning import Scan, counted, of_split, scan
@@ -84,11 +85,16 @@ class Findings:
 
     def _labelled(self, told: Labels) -> list[str]:
         """What the labels are, which take the place of folders."""
-        if told.classes is None:
+        if told.given is None:
             return [f"labels       none, says {told.path.name}"]
-        counts = Counter(name for name in told.of(self.scan.files) if name is not None)
-        named = [f"{name} {counts[name]:,}" for name in labels.in_order(counts)]
-        return [f"labels       {', '.join(named)}", *told.notes(self.scan.files, self.scan.files)]
+        given = [label for label in told.of(self.scan.files) if label is not None]
+        if told.conditions:
+            words = f"conditions   {in_words(told.conditions, np.array(given, np.float32))}"
+        else:
+            counts = Counter(map(str, given))
+            named = [f"{name} {counts[name]:,}" for name in labels.in_order(counts)]
+            words = f"labels       {', '.join(named)}"
+        return [words, *told.notes(self.scan.files, self.scan.files)]
 
 
 def check(folder: Path) -> Findings:

@@ -9,6 +9,7 @@ from PIL import ImageColor
 from typing_extensions import Doc
 
 from gan_jax.data import sources
+from gan_jax.data.conditions import in_words
 from gan_jax.data.images import FITS, Form
 from gan_jax.data.sources import Description, Examples, Lazy, Request, Source
 from gan_jax.data.sources.base import (
@@ -56,6 +57,9 @@ class Data(Section):
     None: a tenth, at most 512."""
     classes: tuple[int | str, ...] = ()
     """Only examples of these classes, by their names or numbers. None given: all."""
+    conditions: tuple[str, ...] = ()
+    """Condition on these numbers in place of a class: columns of labels.csv. None given: on the
+    class, or where there is none on all numbers."""
     limit: int | None = number(None, least=1)
     """Only so many of the examples, chosen at random (the same ones for every seed)."""
     budget_gib: float | None = number(None, least=0, metadata={"free": True})
@@ -77,6 +81,8 @@ class Data(Section):
         if self.channels not in (None, 1, 3, 4):
             kinds = "1 (grey), 3 (RGB) or 4 (RGBA)"
             raise InputError(f"{where}.channels is {kinds}, not {self.channels}")
+        if self.conditions and self.classes:
+            raise InputError(f"{where}.conditions are in place of classes: leave {where}.classes")
         if self.background is not None:
             color(self.background, f"{where}.background")
             if self.channels == 4:
@@ -160,15 +166,20 @@ def load(
         form=data.form,
         seed=seed,
         conditional=conditional,
+        conditions=data.conditions,
         labels_for=labels_for,
         data_dir=data_dir,
         skip_bad_images=skip_bad_images,
     )
     source = kind.load(request)
-    if conditional and source.description.num_classes is None:
+    can = source.description.labelled if labels_for == MODEL else source.description.num_classes
+    if conditional and not can:
         raise InputError(
             f"{labels_for} needs labels, and {data.source} has none{request.without_labels}"
         )
+    if data.conditions and source.description.conditions is None:
+        for_whom = "" if conditional else ", and only conditional models are told them"
+        raise InputError(f"{data.source} gives no numbers to condition on{for_whom}")
     if isinstance(source, Lazy):
         if skip_bad_images:
             source = _with_occurring(without_bad_images(source))
@@ -178,7 +189,7 @@ def load(
     if data.standardize and len(source.description.shape) != 1:
         raise InputError(f"{data.source} holds images, and --data.standardize is for points")
     source = _selected(source, data)
-    note = _class_sizes(source) if conditional else None
+    note = _labels_in_words(source) if conditional else None
     return source if note is None else noted(source, note)
 
 
@@ -213,9 +224,12 @@ def standardized(source: Examples, data: Data) -> Examples:
     return source
 
 
-def _class_sizes(source: Source) -> str | None:
-    """As `2 classes: cat 12, dog 9`; None where classes have no names, or are not known yet."""
+def _labels_in_words(source: Source) -> str | None:
+    """As `2 classes: cat 12, dog 9`, or `conditioned on age 3 to 90`; None where classes have no
+    names, or labels are not known yet."""
     labels, description = known_labels(source), source.description
+    if labels is not None and description.conditions is not None:
+        return f"conditioned on {in_words(description.conditions.names, labels)}"
     if labels is None or description.class_names is None:
         return None
     counts = np.bincount(labels, minlength=len(description.class_names))
@@ -241,7 +255,7 @@ def _selected(source: Source, data: Data) -> Source:
 
 def _with_occurring(source: Lazy) -> Lazy:
     """The source without classes of which there is no example left."""
-    if source.labels is None:
+    if source.labels is None or source.description.num_classes is None:
         return source
     classes = np.unique(source.labels).tolist()
     return source if len(classes) == source.description.num_classes else relabelled(source, classes)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from gan_jax.data import conditions
 from gan_jax.data.decoding import SUFFIXES
 from gan_jax.data.scanning import naturally
 from gan_jax.errors import InputError
@@ -16,29 +17,34 @@ _FILE_HEADS = ("file", "filename", "file_name", "image", "path")
 _CLASS_HEADS = ("label", "class", "category")
 _DELIMITERS = ",;\t"
 
+Label = str | tuple[float, ...]
+"""The name of a class, or the numbers of a condition."""
+
 
 @dataclass(frozen=True)
 class Labels:
     """What a file says."""
 
     path: Path
-    classes: Mapping[str, str] | None
-    """The class of each image, by its path from the folder that this file is in. None: there are
+    given: Mapping[str, Label] | None
+    """That of each image, by its path from the folder that this file is in. None: there are
     none."""
+    conditions: tuple[str, ...] = ()
+    """What the numbers are called; empty if labels are classes."""
 
-    def of(self, images: Sequence[Path]) -> tuple[str | None, ...]:
-        """The class of each of these images; None where there is none.
+    def of(self, images: Sequence[Path]) -> tuple[Label | None, ...]:
+        """The label of each of these images; None where there is none.
 
         Raises:
             InputError: none of them has one, though there are labels.
         """
-        if self.classes is None:
+        if self.given is None:
             return (None,) * len(images)
-        classes = self.classes
+        given = self.given
         names = [self._name(image) for image in images]
-        found = tuple(classes.get(name) for name in names)
-        if not any(c is not None for c in found):
-            first = next(iter(classes), None)
+        found = tuple(given.get(name) for name in names)
+        if not any(label is not None for label in found):
+            first = next(iter(given), None)
             has = f", but {first}, say" if first is not None else ""
             raise InputError(f"{self.path} has no label for {names[0]}, nor any other image{has}")
         return found
@@ -48,9 +54,9 @@ class Labels:
         notes = [f"labels are those of {self.path.name}"]
         without = [str(f) for f, name in zip(images, self.of(images), strict=True) if name is None]
         if without:
-            notes.append(f"left out where classes are asked for: {_some(without)}, without a label")
+            notes.append(f"left out where labels are asked for: {_some(without)}, without a label")
         names = {self._name(image) for image in all_images}
-        alone = [name for name in self.classes or {} if name not in names]
+        alone = [name for name in self.given or {} if name not in names]
         if alone:
             notes.append(f"labels without an image: {_some(alone)}")
         return tuple(notes)
@@ -68,32 +74,41 @@ def beside(folders: Iterable[Path]) -> Path | None:
     return None
 
 
-def read(path: Path) -> Labels:
-    """The labels in a file.
+def read(path: Path, wanted: Sequence[str] = ()) -> Labels:
+    """The labels in a file: the numbers of these names, or if none are given the class of each
+    image, or if it has none all of its numbers.
 
     Raises:
-        InputError: it cannot be understood, or labels an image twice.
+        InputError: it cannot be understood, labels an image twice, or has no such numbers.
     """
     try:
-        text = path.read_text("utf-8-sig")
-        pairs = _READERS[path.name](text)
+        table = _READERS[path.name](path.read_text("utf-8-sig"))
+        if table is None:
+            return Labels(path, None)
+        as_numbers = bool(wanted) or table.holds_numbers()
+        places = (
+            conditions.chosen(table.names, wanted, path) if as_numbers else [table.class_column]
+        )
+        pairs = [(file, [row[place] for place in places]) for file, row in table.rows]
+        labels = {}
+        for file, cells in pairs:
+            if all(cells):
+                label = tuple(map(_number, cells)) if as_numbers else _name(cells[0])
+                if labels.setdefault(file, label) != label:
+                    one, other = labels[file], label
+                    raise InputError(f"{path} labels {file} twice: {one} and {other}")
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise InputError(f"cannot read the labels in {path}: {error}") from error
-    if pairs is None:
-        return Labels(path, None)
-    classes: dict[str, str] = {}
-    for file, label in pairs:
-        if label and classes.setdefault(file, label) != label:
-            raise InputError(f"{path} labels {file} twice: {classes[file]} and {label}")
-    return Labels(path, classes)
+    return Labels(path, labels, tuple(table.names[p] for p in places) if as_numbers else ())
 
 
-def write(folder: Path, classes: Mapping[str, str]) -> None:
+def write(folder: Path, labels: Mapping[str, Label], conditions: Sequence[str] = ()) -> None:
     """A file of labels that `read` reads."""
     with (folder / NAMES[0]).open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow([_FILE_HEADS[0], _CLASS_HEADS[0]])
-        table.writerows(classes.items())
+        table.writerow([_FILE_HEADS[0], *(conditions or _CLASS_HEADS[:1])])
+        for name, label in labels.items():
+            table.writerow([name, *([label] if isinstance(label, str) else label)])
 
 
 def in_order(classes: Iterable[str]) -> tuple[str, ...]:
@@ -108,42 +123,85 @@ def in_order(classes: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(distinct, key=naturally))
 
 
-def _of_csv(text: str) -> list[tuple[str, str]]:
-    """The columns of files and classes, by their heads, or the first and the second."""
+@dataclass(frozen=True)
+class _Table:
+    """What is written beside the names of images."""
+
+    names: tuple[str, ...]
+    """Of the columns."""
+    rows: list[tuple[str, tuple[str, ...]]]
+    named: int | None = None
+    """The column that is called a class."""
+
+    @property
+    def class_column(self) -> int:
+        """
+        Raises:
+            ValueError: it could be any.
+        """
+        if self.named is None and len(self.names) > 1:
+            raise ValueError(
+                f"which of {', '.join(self.names)} is the class? Call it label, or name those that "
+                "are numbers to condition on: --data.conditions"
+            )
+        return self.named or 0
+
+    def holds_numbers(self) -> bool:
+        """Whether it has several columns of nothing but numbers, and none is called a class."""
+        if self.named is not None or len(self.names) < 2:
+            return False
+        return all(_is_number(cell) for _, row in self.rows for cell in row if cell)
+
+
+def _of_csv(text: str) -> _Table:
+    """The columns of files and labels, by their heads, or the first and the others."""
     first = text.partition("\n")[0]
     delimiter = max(_DELIMITERS, key=first.count)
     rows = [
-        row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(row)
+        [cell.strip() for cell in row]
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        if any(row)
     ]
     if not rows or len(rows[0]) < 2:
         raise ValueError("it takes two columns, as file,label")
-    heads = [cell.strip().casefold() for cell in rows[0]]
-    file, label = _column(heads, _FILE_HEADS), _column(heads, _CLASS_HEADS)
-    file = 0 if file is None else file
-    if label is None:
-        if len(heads) > 2:
-            others = ", ".join(head for i, head in enumerate(rows[0]) if i != file)
-            raise ValueError(f"which of {others} is the class? Call it label")
-        label = 1 - file
-    if PurePosixPath(heads[file]).suffix not in SUFFIXES:
+    heads = [cell.casefold() for cell in rows[0]]
+    file = _column(heads, _FILE_HEADS) or 0
+    others = [i for i in range(len(heads)) if i != file]
+    label = _column(heads, _CLASS_HEADS)
+    names = tuple(rows[0][i] for i in others)
+    if PurePosixPath(heads[file]).suffix in SUFFIXES:  # it has no heads
+        names = tuple(map(str, range(len(others))))
+    else:
         rows = rows[1:]
-    short = next((row for row in rows if len(row) <= max(file, label)), None)
+    needed = max(file, others[-1] if label is None else label)
+    short = next((row for row in rows if len(row) <= needed), None)
     if short is not None:
         raise ValueError(f"there is a line with {delimiter.join(short)!r} alone")
-    return [(_path(row[file]), _name(row[label])) for row in rows]
+    rows = [[*row, *[""] * (len(heads) - len(row))] for row in rows]
+    return _Table(
+        names,
+        [(_path(row[file]), tuple(row[i] for i in others)) for row in rows],
+        None if label is None else others.index(label),
+    )
 
 
 def _column(heads: Sequence[str], known: Sequence[str]) -> int | None:
     return next((i for i, head in enumerate(heads) if head in known), None)
 
 
-def _of_json(text: str) -> list[tuple[str, str]] | None:
+def _of_json(text: str) -> _Table | None:
     labels = json.loads(text)["labels"]
     if labels is None:
         return None
+    if labels and all(isinstance(label, list) for _, label in labels):
+        size = len(labels[0][1])
+        if any(len(label) != size for _, label in labels):
+            raise ValueError("some images have more numbers than others")
+        rows = [(_path(file), tuple(map(str, label))) for file, label in labels]
+        return _Table(tuple(map(str, range(size))), rows)
     if any(isinstance(label, list | dict | bool) or label is None for _, label in labels):
         raise ValueError("labels are not numbers or names, one for each image")
-    return [(_path(file), _name(str(label))) for file, label in labels]
+    return _Table(("label",), [(_path(file), (str(label),)) for file, label in labels], 0)
 
 
 def _path(text: str) -> str:
@@ -158,7 +216,24 @@ def _name(text: str) -> str:
     return whole if is_whole else text.strip()
 
 
-_READERS: dict[str, Callable[[str], list[tuple[str, str]] | None]] = {
+def _number(text: str) -> float:
+    """
+    Raises:
+        ValueError: it is none, or not finite.
+    """
+    if not _is_number(text):
+        raise ValueError(f"{text!r} is no number")
+    return float(text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+_READERS: dict[str, Callable[[str], _Table | None]] = {
     "labels.csv": _of_csv,
     "dataset.json": _of_json,
 }

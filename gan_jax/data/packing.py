@@ -82,7 +82,10 @@ def _pack_arrays(source: Source, out: Path, made_of: str) -> None:
         raise InputError(f"{made_of} has examples of {shape}: only images can be packed")
     names = [f"{i:08d}.png" for i in range(description.examples)]
     classes = None
-    if description.num_classes is not None:
+    if description.conditions is not None:
+        given = (tuple(map(float, numbers)) for numbers in labels_of(source))
+        labels.write(out, dict(zip(names, given, strict=True)), description.conditions.names)
+    elif description.num_classes is not None:
         classes = [description.name_of(label) for label in range(description.num_classes)]
         given = (classes[label] for label in labels_of(source))
         labels.write(out, dict(zip(names, given, strict=True)))

@@ -20,7 +20,8 @@ class Stream:
     """Of the examples in a batch: `real`; of two domains `a` and `b`; of pairs `input` and
     `target`."""
     label: str | None = None
-    """Of their classes in a batch. None: these stay behind."""
+    """Of their labels in a batch: `label` of classes, `condition` of numbers. None: these stay
+    behind."""
     number: int = 0
     """Streams of one number are read in the same order, as pairs are; others in an order of their
     own."""
@@ -54,7 +55,7 @@ class Stream:
         source = self.source
         arrays = {self.name: np.zeros((*shape, *source.description.shape), source.dtype)}
         if self.label is not None:
-            arrays[self.label] = np.zeros(shape, np.int32)
+            arrays[self.label] = source.description.labels(*shape)
         return arrays
 
     @property

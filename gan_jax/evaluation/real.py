@@ -3,10 +3,11 @@
 import functools
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Shaped
 
 from gan_jax.data import Examples, Source, cache
 from gan_jax.data.sources import read_some
+from gan_jax.data.sources.base import Labels
 from gan_jax.evaluation.extractors.base import Extractor
 from gan_jax.metrics.frechet import Gaussian, fit
 
@@ -25,7 +26,7 @@ class RealExamples:
 
     examples: Shaped[np.ndarray, "n ..."]
     """Images as uint8, or points; up to 50,000."""
-    labels: Int[np.ndarray, " n"] | None
+    labels: Labels | None
 
     @property
     def num_classes(self) -> int | None:
@@ -42,14 +43,14 @@ class RealExamples:
         return self._known[1]
 
     @property
-    def every_label(self) -> Int[np.ndarray, " n"] | None:
+    def every_label(self) -> Labels | None:
         """Of more examples, where those of all are in memory."""
         return self._source.label if isinstance(self._source, Examples) else self.labels
 
-    def labels_for(self, n: int) -> Int[np.ndarray, " k"]:
-        """Classes for `n` other examples, in these proportions."""
+    def labels_for(self, n: int) -> Labels:
+        """Labels for `n` other examples, as often as these have them."""
         assert self.labels is not None
-        return np.resize(self.labels, n)
+        return self.labels[np.arange(n) % len(self.labels)]
 
     @functools.cached_property
     def _known(self) -> tuple[Gaussian, Float[np.ndarray, "m d"]]:

@@ -7,6 +7,9 @@ from jaxtyping import Array, Float, Integer
 
 from gan_jax.metrics._inputs import AnyArray
 
+Labels = Integer[AnyArray, " n"] | Float[AnyArray, "n k"]
+"""Classes, or the numbers of conditions."""
+
 
 def _slerp(
     start: Float[np.ndarray, "n z"], end: Float[np.ndarray, "n z"], t: Float[np.ndarray, " n"]
@@ -23,14 +26,14 @@ def _slerp(
 
 
 def perceptual_path_length(
-    generate: Callable[[Float[AnyArray, "b z"], Integer[AnyArray, " b"] | None], Array],
+    generate: Callable[[Float[AnyArray, "b z"], Labels | None], Array],
     features: Callable[[Array], Float[Array, "b d"]],
     *,
     latent_dim: int,
     n: int = 1000,
     epsilon: float = 1e-4,
     seed: int = 0,
-    labels: Integer[AnyArray, " n"] | None = None,
+    labels: Labels | None = None,
     batch_size: int = 100,
     discard: tuple[float, float] = (0.01, 0.99),
 ) -> float:
@@ -38,10 +41,10 @@ def perceptual_path_length(
 
     Latents are standard normal, keep their lengths along the way, and t ~ U(0, 1): the full path.
     `generate(z, label)` gives images in [−1, 1], or points, from `z` float32 and one of `labels`
-    for each (None without); `features` maps them to vectors, whose squared Euclidean distance is
-    taken, so scale them as the distance wants. It must *not* quantise them as other metrics do: two
-    images a step of ε apart are the same in uint8. Outside the quantiles `discard` distances are
-    dropped, as in the published code; (0, 1) keeps all.
+    for each, a class or a condition (None without); `features` maps them to vectors, whose squared
+    Euclidean distance is taken, so scale them as the distance wants. It must *not* quantise them as
+    other metrics do: two images a step of ε apart are the same in uint8. Outside the quantiles
+    `discard` distances are dropped, as in the published code; (0, 1) keeps all.
 
     The steps are as small as float32 can bear. Latents are interpolated in float64 and rounded
     last, and distances are taken in float64, which leaves the rounding of G and F: relative errors

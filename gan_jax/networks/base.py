@@ -60,7 +60,8 @@ class Form:
     shape: tuple[int, ...]
     """Of one example: (height, width, channels) of an image, or (features,) of a point."""
     num_classes: int | None = None
-    """None for unconditional models."""
+    """Of conditional models; of such as are told the numbers of a condition in place of a class,
+    how many numbers that is. None for unconditional ones."""
     latent_dim: int = 0
     """Of a generator's noise."""
     auxiliary: bool = False

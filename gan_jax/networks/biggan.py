@@ -18,8 +18,9 @@ import math
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
+from gan_jax.conditioning import Label
 from gan_jax.networks import base
 from gan_jax.networks.attention import SelfAttention
 from gan_jax.networks.base import Form, grown
@@ -63,7 +64,7 @@ class Generator(nn.Module):
     def __call__(
         self,
         z: Float[Array, "b z"],
-        label: Int[Array, " b"] | None = None,
+        label: Label | None = None,
         *,
         train: bool = False,
         axis_name: str | None = None,
@@ -123,7 +124,7 @@ class Discriminator(nn.Module):
     def __call__(
         self,
         x: Float[Array, "b h w c"],
-        label: Int[Array, " b"] | None = None,
+        label: Label | None = None,
         *,
         train: bool = False,
         axis_name: str | None = None,

@@ -18,8 +18,9 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
+from gan_jax.conditioning import Label
 from gan_jax.networks import base
 from gan_jax.networks.base import Form, Norm, check_norm, grown
 from gan_jax.networks.layers import (
@@ -71,7 +72,7 @@ class Generator(nn.Module):
     def __call__(
         self,
         z: Float[Array, "b z"],
-        label: Int[Array, " b"] | None = None,
+        label: Label | None = None,
         *,
         train: bool = False,
         axis_name: str | None = None,
@@ -126,7 +127,7 @@ class Discriminator(nn.Module):
     def __call__(
         self,
         x: Float[Array, "b h w c"],
-        label: Int[Array, " b"] | None = None,
+        label: Label | None = None,
         *,
         train: bool = False,
         axis_name: str | None = None,

@@ -17,8 +17,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
+from gan_jax.conditioning import Label, is_condition
 from gan_jax.resolutions import Resolution, in_words, sides
 
 Dtype = Any
@@ -367,10 +368,17 @@ class Dense(nn.Module):
 
 
 class Embed(nn.Module):
-    """A learned vector for each class.
+    """A learned vector for each class; of conditions, the sum of these vectors weighted by the
+    condition's numbers, of which there are then as many as classes otherwise.
+
+    In a discriminator whose logit is the inner product of features and such a sum (Miyato and
+    Koyama, "cGANs with Projection Discriminator", 2018), that is exact for conditions that are
+    normal around a function of the example, or are its attributes, each yes (1) or no (0): of both,
+    the logarithm of the ratio of two likelihoods is linear in the condition, as it is in the
+    one-hot vector of a class.
 
     Raises:
-        ValueError: the labels are None.
+        ValueError: there are no labels, or conditions of another size.
     """
 
     num_classes: int
@@ -380,13 +388,20 @@ class Embed(nn.Module):
     dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, label: Int[Array, " n"] | None, train: bool = False) -> Float[Array, "n f"]:
+    def __call__(self, label: Label | None, train: bool = False) -> Float[Array, "n f"]:
         if label is None:
             raise ValueError("a conditional network needs labels")
         shape = (self.num_classes, self.features)
         table = _weight(self, "embedding", self.embedding_init, shape, self.spectral, train)
-        # A product, not a look-up: its gradient is a sum in a fixed order on every device.
-        return jax.nn.one_hot(label, self.num_classes, dtype=self.dtype) @ table.astype(self.dtype)
+        if is_condition(label):
+            if label.shape[1:] != (self.num_classes,):
+                given = f"{label.shape[1:]}".strip("(),")
+                raise ValueError(f"conditions of {self.num_classes} numbers, not {given}")
+            weights = label.astype(self.dtype)
+        else:
+            # A product, not a look-up: its gradient is a sum in a fixed order on every device.
+            weights = jax.nn.one_hot(label, self.num_classes, dtype=self.dtype)
+        return weights @ table.astype(self.dtype)
 
 
 def batch_norm(

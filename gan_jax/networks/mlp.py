@@ -4,8 +4,9 @@ import dataclasses
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
+from gan_jax.conditioning import Label
 from gan_jax.networks import base
 from gan_jax.networks.base import Form
 from gan_jax.networks.layers import Dense, Dtype, Embed
@@ -28,7 +29,7 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, z: Float[Array, "b z"], label: Int[Array, " b"] | None = None, *, train: bool = False
+        self, z: Float[Array, "b z"], label: Label | None = None, *, train: bool = False
     ) -> Float[Array, "b f"]:
         x = z
         if self.num_classes is not None:
@@ -53,7 +54,7 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "b f"], label: Int[Array, " b"] | None = None, *, train: bool = False
+        self, x: Float[Array, "b f"], label: Label | None = None, *, train: bool = False
     ) -> Float[Array, " b"]:
         for _ in range(self.depth):
             x = nn.leaky_relu(Dense(self.width, kernel_init=_HE, dtype=self.dtype)(x), 0.2)

@@ -6,13 +6,15 @@ that follow differ from example to example.
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
+from gan_jax.conditioning import Label, is_condition
 from gan_jax.networks.layers import Dense, Dtype, Embed, Initializer, batch_norm
 
 
 class ClassBatchNorm(nn.Module):
-    """Batch norm with a gain and a bias for each class, which start at 1 and 0.
+    """Batch norm with a gain and a bias for each class, which start at 1 and 0. Of conditions, both
+    are linear maps of theirs, and the gain's is added to 1, as in `ConditionalBatchNorm`.
 
     Source: Dumoulin, Shlens and Kudlur, "A Learned Representation for Artistic Style", 2017, eq. 5,
     with the statistics of the batch (Miyato and Koyama, "cGANs with Projection Discriminator",
@@ -29,7 +31,7 @@ class ClassBatchNorm(nn.Module):
     def __call__(
         self,
         x: Float[Array, "b *pixels c"],
-        label: Int[Array, " b"] | None,
+        label: Label | None,
         train: bool = False,
         axis_name: str | None = None,
     ) -> Float[Array, "b *pixels c"]:
@@ -39,7 +41,12 @@ class ClassBatchNorm(nn.Module):
                 self.num_classes, features, embedding_init=init, dtype=self.dtype, name=name
             )(label)
 
-        gain, bias = of_class("gain", nn.initializers.ones), of_class("bias", nn.initializers.zeros)
+        zeros, ones = nn.initializers.zeros, nn.initializers.ones
+        if label is not None and is_condition(label):
+            gain = 1 + of_class("gain", zeros)
+        else:
+            gain = of_class("gain", ones)
+        bias = of_class("bias", zeros)
         return _modulate(_normalized(x, train, axis_name, self.dtype), gain, bias)
 
 

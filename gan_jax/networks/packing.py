@@ -4,7 +4,9 @@ import inspect
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
+
+from gan_jax.conditioning import Label
 
 
 class Packed(nn.Module):
@@ -25,7 +27,7 @@ class Packed(nn.Module):
     def __call__(
         self,
         x: Float[Array, "b ..."],
-        label: Int[Array, " b"] | None = None,
+        label: Label | None = None,
         *,
         train: bool = False,
         axis_name: str | None = None,

@@ -19,8 +19,9 @@ from functools import partial
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
+from gan_jax.conditioning import Label
 from gan_jax.networks import base
 from gan_jax.networks.base import Form, Norm, check_norm, grown
 from gan_jax.networks.layers import (
@@ -71,7 +72,7 @@ class Generator(nn.Module):
     def __call__(
         self,
         z: Float[Array, "b z"],
-        label: Int[Array, " b"] | None = None,
+        label: Label | None = None,
         *,
         train: bool = False,
         axis_name: str | None = None,
@@ -127,7 +128,7 @@ class Discriminator(nn.Module):
     def __call__(
         self,
         x: Float[Array, "b h w c"],
-        label: Int[Array, " b"] | None = None,
+        label: Label | None = None,
         *,
         train: bool = False,
         axis_name: str | None = None,
@@ -224,7 +225,7 @@ class Head(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "b h w c"], label: Int[Array, " b"] | None, train: bool
+        self, x: Float[Array, "b h w c"], label: Label | None, train: bool
     ) -> Float[Array, " b"] | tuple[Float[Array, " b"], Float[Array, "b classes"]]:
         if self.conditioning not in CONDITIONINGS:
             raise ValueError(

@@ -18,9 +18,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
 from gan_jax import parallel
+from gan_jax.conditioning import Label, is_condition
 from gan_jax.networks import base
 from gan_jax.networks.base import Form, grown
 from gan_jax.networks.layers import Dtype, Embed, check_images
@@ -44,23 +45,30 @@ def _normalize(x: Float[Array, "n c"]) -> Float[Array, "n c"]:
 
 
 class Mapping(nn.Module):
-    """Latents [B, z], labels [B] or both to styles [B, features], in float32."""
+    """Latents [B, z], labels [B] (or conditions [B, num_classes]) or both to styles [B, features],
+    in float32."""
 
     features: int
     depth: int
     num_classes: int | None = None
 
     @nn.compact
-    def __call__(
-        self, z: Float[Array, "b z"] | None, label: Int[Array, " b"] | None
-    ) -> Float[Array, "b s"]:
+    def __call__(self, z: Float[Array, "b z"] | None, label: Label | None) -> Float[Array, "b s"]:
         inputs = [] if z is None else [_normalize(z.astype(jnp.float32))]
         if self.num_classes is not None:
-            inputs.append(_normalize(Embed(self.num_classes, self.features, name="label")(label)))
+            inputs.append(_normalize(self._embedding(label)))
         x = jnp.concatenate(inputs, axis=-1)
         for i in range(self.depth):
             x = leaky_relu(Dense(self.features, lr_multiplier=0.01, name=f"dense_{i}")(x))
         return x
+
+    def _embedding(self, label: Label | None) -> Float[Array, "b s"]:
+        classes = self.num_classes or 0
+        if label is not None and is_condition(label):
+            # Of a multiple of one vector, its length would be lost to the normalization.
+            label = jnp.pad(label, ((0, 0), (0, 1)), constant_values=1.0)
+            classes += 1
+        return Embed(classes, self.features, name="label")(label)
 
 
 class Generator(nn.Module):
@@ -99,7 +107,7 @@ class Generator(nn.Module):
     def __call__(
         self,
         z: Float[Array, "b z"],
-        label: Int[Array, " b"] | None = None,
+        label: Label | None = None,
         *,
         train: bool = False,
         axis_name: str | None = None,
@@ -217,7 +225,7 @@ class Discriminator(nn.Module):
     def __call__(
         self,
         x: Float[Array, "b h w c"],
-        label: Int[Array, " b"] | None = None,
+        label: Label | None = None,
         *,
         train: bool = False,
         axis_name: str | None = None,

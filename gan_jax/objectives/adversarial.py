@@ -10,6 +10,7 @@ from jax import lax
 from jaxtyping import Array, Key, PyTree
 
 from gan_jax import parallel
+from gan_jax.conditioning import told
 from gan_jax.ema import EMA
 from gan_jax.losses import Loss
 from gan_jax.objectives.critic import Discriminator
@@ -31,7 +32,7 @@ class Adversarial(Sampled):
     """A loss for each of two networks, and penalties on the discriminator.
 
     Latents are standard normal, drawn afresh in every update of either player. For a conditional
-    model the batch's labels condition the generated examples too, index by index.
+    model the batch's labels, or conditions, condition the generated examples too, index by index.
 
     Raises:
         TypeError: a loss that is none.
@@ -65,7 +66,7 @@ class Adversarial(Sampled):
     ) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
         """Initial variables of both networks."""
         d_key, g_key = jax.random.split(key)
-        real, label = batch["real"][:1], batch.get("label")
+        real, label = batch["real"][:1], told(batch)
         label = None if label is None else label[:1]
         z = jnp.zeros((1, self.latent_dim), jnp.float32)
         d_variables = discriminator.init(d_key, real, label, train=True)
@@ -87,7 +88,7 @@ class Adversarial(Sampled):
             lambda k: jax.random.normal(k, (self.latent_dim,)), key, len(batch["real"]), axis_name
         )
         return g.apply(
-            g_params, z, batch.get("label"),
+            g_params, z, told(batch),
             train=True, axis_name=axis_name, key=jax.random.fold_in(key, NETWORK), **options,
         )  # fmt: skip
 
@@ -154,7 +155,7 @@ class Adversarial(Sampled):
         axis_name: str | None,
     ) -> Discriminator:
         key = jax.random.fold_in(key, AUGMENTATION)
-        return Discriminator(d, d_params, batch.get("label"), self.augmentation, key, axis_name)
+        return Discriminator(d, d_params, told(batch), self.augmentation, key, axis_name)
 
 
 def _classes(batches: list[Array]) -> dict[str, Array]:

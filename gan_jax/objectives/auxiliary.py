@@ -17,7 +17,7 @@ class AuxiliaryClassifier(Wrapper):
     Source: Odena et al., "Conditional Image Synthesis with Auxiliary Classifier GANs", 2017.
 
     Raises (when traced):
-        ValueError: the discriminator does not classify.
+        ValueError: the discriminator does not classify, or there are no labels.
     """
 
     weight: Scheduled = 1.0
@@ -33,7 +33,7 @@ class AuxiliaryClassifier(Wrapper):
     ) -> tuple[Scalar, Aux]:
         """The discriminator's loss, and how well it classifies both kinds of examples."""
         loss, aux = self.objective.d_loss_given_fake(d_params, d, fake, batch, key, axis_name)
-        return self._with_classes(loss, aux, batch["label"])
+        return self._with_classes(loss, aux, batch)
 
     def g_loss_given_fake(
         self,
@@ -47,14 +47,17 @@ class AuxiliaryClassifier(Wrapper):
     ) -> tuple[Scalar, Aux]:
         """The generator's loss, and how well its examples are classified."""
         loss, aux = self.objective.g_loss_given_fake(g_params, g, d, fake, batch, key, axis_name)
-        return self._with_classes(loss, aux, batch["label"])
+        return self._with_classes(loss, aux, batch)
 
-    def _with_classes(self, loss: Scalar, aux: Aux, label: Array) -> tuple[Scalar, Aux]:
+    def _with_classes(self, loss: Scalar, aux: Aux, batch: Batch) -> tuple[Scalar, Aux]:
+        if "label" not in batch:
+            raise ValueError("an auxiliary classifier's loss needs labels in the batch")
         if "classes" not in aux.outputs:
             raise ValueError(
                 "an auxiliary classifier's loss needs a discriminator that returns class logits"
             )
         classes = aux.outputs["classes"]
+        label = batch["label"]
         value = class_loss(classes, jnp.tile(label, len(classes) // len(label)))
         metrics = aux.metrics | {"class_loss": value}
         return loss + self.weight * value, aux._replace(metrics=metrics)

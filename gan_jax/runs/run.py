@@ -19,7 +19,7 @@ import contextlib
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -257,20 +257,23 @@ class Run:
         label: int | str | None = None,
         iteration: int | None = None,
         truncation: float | None = None,
+        condition: Mapping[str, float] | None = None,
     ) -> Float[np.ndarray, "n ..."]:
         """`n` samples from the generator's moving average: images in [−1, 1], or points.
 
-        A conditional model takes `label`, a class's name or number, or all classes in turn.
+        A model that is told classes takes `label`, a class's name or number, or all of them in
+        turn; one that is told numbers takes some of these by name, as `{"age": 30}`, and otherwise
+        has those of real examples in turn.
         `truncation` draws a StyleGAN2's styles towards their mean, all the way at 0; above 1, away
         from it.
 
         Raises:
-            InputError: a class that does not exist, truncation below 0 or of another kind of
-                network, or a run that does not learn to generate.
+            InputError: a class or number that does not exist, truncation below 0 or of another kind
+                of network, or a run that does not learn to generate.
         """
         task = self.generation("samples")
         task.check_truncation(truncation)
-        labels = task.labels(n, label)
+        labels = task.labels(n, label, condition)
         _, g = self.states(iteration)
         return task.sample(g, jax.random.key(seed), n, labels, truncation)
 
@@ -298,16 +301,25 @@ class Run:
         seed: int = 0,
         label: int | str | None = None,
         iteration: int | None = None,
+        condition: Mapping[str, float] | None = None,
+        vary: str | None = None,
     ) -> Float[np.ndarray, "paths steps ..."]:
-        """Walks between random latents: `paths` of `steps` samples each.
+        """Walks between random latents: `paths` of `steps` samples each. With `vary`, latents stay,
+        and the number of that name goes from where a twentieth of the examples are below it to
+        where a twentieth are above.
 
         Raises:
-            InputError: a class that does not exist, or a run that does not learn to generate.
+            InputError: a class or number that does not exist, or a run that does not learn to
+                generate.
         """
         task = self.generation("latents to walk between")
-        labels = task.labels(paths, label)
+        labels = task.labels(paths, label, condition)
+        key = jax.random.key(seed)
+        varied = None if vary is None else task.varied(labels, vary, steps)
         _, g = self.states(iteration)
-        return task.interpolate(g, jax.random.key(seed), paths, steps, labels)
+        if varied is not None:
+            return task.each_latent(g, key, varied)
+        return task.interpolate(g, key, paths, steps, labels)
 
 
 def exists(directory: Path) -> bool:

@@ -208,6 +208,24 @@ def test_looks():
     assert look("ring").sizes == ()
 
 
+def test_looks_tell_icons_from_images_that_only_could_be_transparent():
+    def write_icon(name, transparent):
+        """So many of its ten columns let the background through."""
+        array = np.full((10, 10, 4), 255, np.uint8)
+        array[:, :transparent, 3] = 0
+        Image.fromarray(array).save(name)
+
+    write("pics/photo.png")
+    assert look("folder:pics").cut_out == 0
+    for i, transparent in enumerate((0, 1, 5)):
+        write_icon(f"pics/{i}.png", transparent)
+    assert look("folder:pics").cut_out == 2 / 4
+    touch("pics/broken.png")
+    assert look("folder:pics").cut_out == 2 / 4
+    write("others/photo.png")
+    assert look("mix:folder:pics,folder:others").cut_out == 2 / 5
+
+
 def test_looks_of_a_dataset(tfds_dir):
     looks = look("tfds:cifar10", data_dir=str(tfds_dir))
     assert (looks.examples, looks.size, looks.channels) == (50_000, (32, 32), 3)

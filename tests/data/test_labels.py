@@ -99,7 +99,7 @@ def test_images_without_a_label_and_labels_without_an_image_are_said():
     assert classes() == ["dog", "cat"]
     assert read().notes[1:] == (
         "labels are those of labels.csv",
-        "left out where classes are asked for: 2, as pics/a.png, without a label",
+        "left out where labels are asked for: 2, as pics/a.png, without a label",
         "labels without an image: 2, as gone.png",
     )
     # Nothing asks for labels: they say nothing.
@@ -131,7 +131,7 @@ def test_files_of_labels_may_lie_beside_splits_or_in_them():
         ("", "two columns"),
         ("file\na.png\n", "two columns"),
         ("file,label\na.png,cat\nd.png\n", "a line with 'd.png' alone"),
-        ("age,file,sex\n1,a.png,2\n", "which of age, sex is the class? Call it label"),
+        ("age,file,sex\n1,a.png,m\n", "which of age, sex is the class? Call it label"),
         ("file,label\nx.png,cat\n", r"no label for a\.png, nor any other image, but x\.png, say"),
         ("file,label\na.png,cat\na.png,dog\n", "labels a.png twice: cat and dog"),
     ],
@@ -173,7 +173,7 @@ def test_a_check_shows_them(gan_jax_command):
     assert out[start:].startswith(
         "  labels       2 1, 10 2\n"
         "  labels are those of labels.csv\n"
-        "  left out where classes are asked for: pics/a.png, without a label\n"
+        "  left out where labels are asked for: pics/a.png, without a label\n"
         "  labels without an image: gone.png\n"
     )
     assert "left out: 1 .csv" not in out

@@ -165,7 +165,7 @@ def test_reference_features_are_computed_once(generator, digits, empty_cache):
         (DIGITS, "is", "classifier or inception"),
         (DIGITS, "modes", "ring or grid"),
         (RING, "ms_ssim", "images"),
-        (RING, "cas", "conditional"),
+        (RING, "cas", "told classes"),
         (DIGITS, "vibes", "no metric"),
     ],
 )

@@ -1,5 +1,6 @@
 """What is chosen for data that nobody has trained on: a function of how they look."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -64,6 +65,18 @@ def test_images_of_one_shape_keep_it(sizes, resolution, cut):
     assert ("the center of each" in choice.reasons[0].what) == cut
     height, width = sides(parse(str(resolution)))
     assert height * width < 1.1 * 64**2
+
+
+@pytest.mark.parametrize(
+    ("cut_out", "side", "on_cpu", "on_accelerator"),
+    [(0.6, 64, 32, 64), (0.4, 64, 64, 64), (1.0, 24, 24, 24), (1.0, 256, 32, 128)],
+)
+def test_icons_are_smaller_on_a_cpu(cut_out, side, on_cpu, on_accelerator):
+    found = dataclasses.replace(looks(side), cut_out=cut_out)
+    choice = chosen(found)
+    assert choice.config.data.resolution == on_cpu
+    assert ("icons take long" in choice.reasons[0].why) == (on_cpu == 32)
+    assert chosen(found, accelerator=True).config.data.resolution == on_accelerator
 
 
 @pytest.mark.parametrize(

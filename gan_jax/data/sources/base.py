@@ -11,15 +11,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from gan_jax.data import cache, images
+from gan_jax.data.conditions import Conditions
 from gan_jax.data.mixture import Mixture
 from gan_jax.data.standardization import Scaling
 
 S = TypeVar("S", bound="Source")
-Example = tuple[np.ndarray, int | None]
-"""What was read, uint8 [h, w, c] or float32 [features], and its class."""
+Labels = Int[np.ndarray, " n"] | Float[np.ndarray, "n k"]
+"""Of examples: their classes, as int32, or the numbers of their conditions, as float32."""
+Example = tuple[np.ndarray, int | Float[np.ndarray, " k"] | None]
+"""What was read, uint8 [h, w, c] or float32 [features], and its label: its class, or the numbers of
+its condition."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Description:
     shape: tuple[int, ...]
     """Of one example: (height, width, channels), or (features,)."""
     num_classes: int | None
-    """None if there are no labels."""
+    """None if there are no classes."""
     examples: int
     fingerprint: str
     """Changes when the examples do."""
@@ -37,6 +41,24 @@ class Description:
     """What the classes are called in the data. None: by their numbers."""
     scaling: Scaling | None = None
     """By which points are brought to unit scale for the networks. None: they are as they are."""
+    conditions: Conditions | None = None
+    """The numbers that examples have in place of a class."""
+
+    @property
+    def labelled(self) -> bool:
+        """Whether examples have labels: classes or conditions."""
+        return self.num_classes is not None or self.conditions is not None
+
+    @property
+    def label(self) -> str:
+        """What labels are called in a batch."""
+        return "label" if self.conditions is None else "condition"
+
+    def labels(self, *shape: int) -> np.ndarray:
+        """Room for the labels of so many examples."""
+        if self.conditions is None:
+            return np.zeros(shape, np.int32)
+        return np.zeros((*shape, len(self.conditions.names)), np.float32)
 
     def name_of(self, label: int) -> str:
         """What a class is called."""
@@ -61,8 +83,17 @@ class Description:
 
     def __str__(self) -> str:
         """As `1,618 examples of 8×8×1, 10 classes`."""
-        classes = f", {self.num_classes} classes" if self.num_classes else ""
-        return f"{self.examples:,} examples of {'×'.join(map(str, self.shape))}{classes}"
+        labels = f", {self.num_classes} classes" if self.num_classes else ""
+        if self.conditions is not None:
+            labels = f", conditioned on {', '.join(self.conditions.names)}"
+        return f"{self.examples:,} examples of {'×'.join(map(str, self.shape))}{labels}"
+
+
+def label_at(labels: Labels | None, index: int) -> int | Float[np.ndarray, " k"] | None:
+    """That of one example, out of all."""
+    if labels is None:
+        return None
+    return int(labels[index]) if labels.ndim == 1 else labels[index]
 
 
 @runtime_checkable
@@ -107,7 +138,7 @@ class Examples:
         return self.real.dtype
 
     def read(self, index: int) -> Example:
-        return self.real[index], None if self.label is None else int(self.label[index])
+        return self.real[index], label_at(self.label, index)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,8 +150,8 @@ class Lazy:
     version: str
     """Changes when what `read` gives may have changed: the key of the cache."""
     dtype: np.dtype = np.dtype(np.uint8)
-    labels: np.ndarray | None = None
-    """The classes of all examples, where they are known without decoding these."""
+    labels: Labels | None = None
+    """Of all examples, where they are known without decoding these."""
     notes: tuple[str, ...] = ()
     mixture: Mixture | None = None
     """What it is of, if of several sources."""
@@ -162,17 +193,21 @@ def mixture_of(source: Source) -> Mixture | None:
     return getattr(source, "mixture", None)
 
 
-def known_labels(source: Source) -> Int[np.ndarray, " n"] | None:
-    """The classes of all examples, where they are known without decoding these."""
+def known_labels(source: Source) -> Labels | None:
+    """The labels of all examples, where they are known without decoding these."""
     return source.label if isinstance(source, Examples) else getattr(source, "labels", None)
 
 
-def labels_of(source: Source) -> Int[np.ndarray, " n"]:
-    """The classes of all examples of a source that has some."""
+def labels_of(source: Source) -> Labels:
+    """The labels of all examples of a source that has some."""
     known = known_labels(source)
     if known is not None:
         return known
-    return np.array([source.read(i)[1] for i in range(source.description.examples)], np.int32)
+    description = source.description
+    labels = description.labels(description.examples)
+    for i in range(len(labels)):
+        labels[i] = source.read(i)[1]
+    return labels
 
 
 def relabelled(source: S, classes: Sequence[int]) -> S:
@@ -200,8 +235,8 @@ def read_all(source: Lazy) -> Examples:
     cached = cache.load(source.version)
     if cached is None:
         cached = {"real": np.empty((description.examples, *description.shape), source.dtype)}
-        if description.num_classes is not None:
-            cached["label"] = np.empty(description.examples, np.int32)
+        if description.labelled:
+            cached["label"] = description.labels(description.examples)
 
         def decode(index: int) -> None:
             cached["real"][index], label = source.read(index)
@@ -215,18 +250,21 @@ def read_all(source: Lazy) -> Examples:
     return Examples(description, cached["real"], cached.get("label"), source.notes, source.mixture)
 
 
-def gather(
-    source: Source, indices: Int[np.ndarray, " n"]
-) -> tuple[np.ndarray, Int[np.ndarray, " n"] | None]:
+def gather(source: Source, indices: Int[np.ndarray, " n"]) -> tuple[np.ndarray, Labels | None]:
     """The examples at these indices, and their labels, if it has any."""
     if isinstance(source, Examples):
         return source.real[indices], None if source.label is None else source.label[indices]
     read = [source.read(int(i)) for i in indices]
-    labels = [label for _, label in read]
-    return np.stack([x for x, _ in read]), None if labels[0] is None else np.array(labels, np.int32)
+    real = np.stack([x for x, _ in read])
+    if read[0][1] is None:
+        return real, None
+    labels = source.description.labels(len(read))
+    for i, (_, label) in enumerate(read):
+        labels[i] = label
+    return real, labels
 
 
-def read_some(source: Source, most: int) -> tuple[np.ndarray, Int[np.ndarray, " n"] | None]:
+def read_some(source: Source, most: int) -> tuple[np.ndarray, Labels | None]:
     """Up to `most` examples from all over a source, in random order, and their labels, if it has
     any. They are the same ones every time."""
     return gather(source, np.random.default_rng(0).permutation(source.description.examples)[:most])

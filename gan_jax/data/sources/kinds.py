@@ -5,13 +5,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Integer, Num
+from jaxtyping import Float, Integer, Num
 
 from gan_jax.data import images
+from gan_jax.data.conditions import Conditions
 from gan_jax.data.sources.base import (
     Description,
     Example,
     Examples,
+    Labels,
     Lazy,
     Source,
     digest,
@@ -36,6 +38,9 @@ class Request:
     """The run's."""
     conditional: bool = False
     """Whether labels are needed."""
+    conditions: tuple[str, ...] = ()
+    """The numbers that are to be the labels, by name. None given: classes, or where there are none
+    all numbers."""
     labels_for: str = MODEL
     """What needs them, in messages."""
     data_dir: str | None = None
@@ -88,7 +93,8 @@ class Kind:
             return self.look(request)
         loaded = self.load(request)
         description, labels = loaded.description, known_labels(loaded)
-        counts = np.bincount([] if labels is None else labels)
+        told = description.conditions
+        counts = np.bincount([] if labels is None or told is not None else labels)
         classes = np.flatnonzero(counts).tolist()
         shape = description.shape
         return Looks(
@@ -97,6 +103,7 @@ class Kind:
             shape[-1],
             tuple(int(counts[c]) for c in classes),
             tuple(description.name_of(c) for c in classes),
+            conditions=() if told is None else told.names,
         )
 
 
@@ -119,6 +126,10 @@ class Looks:
     """What these are called."""
     classes_by: str = "label"
     """What tells the classes apart."""
+    conditions: tuple[str, ...] = ()
+    """The numbers that each example has, by name, where they have no classes."""
+    cut_out: float = 0.0
+    """Share of the images of which a tenth or more is transparent, as it is of icons."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -136,10 +147,11 @@ class Looks:
 def in_memory(
     request: Request,
     real: Num[np.ndarray, "n ..."],
-    label: Integer[np.ndarray, " n"] | None,
+    label: Integer[np.ndarray, " n"] | Float[np.ndarray, "n k"] | None,
     num_classes: int | None,
     fingerprint: str | None = None,
     class_names: tuple[str, ...] | None = None,
+    conditions: Conditions | None = None,
 ) -> Examples:
     """A source from arrays, whose images are brought to the form asked for.
 
@@ -157,10 +169,13 @@ def in_memory(
         )
     if real.ndim == 4 and (form.resolution is not None or form.channels is not None):
         real = np.stack([images.refit(image, form) for image in real])
-    label = None if label is None else label.astype(np.int32)
+    if label is not None:
+        label = label.astype(np.int32 if conditions is None else np.float32)
     if fingerprint is None:
         fingerprint = digest(real, *([] if label is None else [label]))
-    description = Description(real.shape[1:], num_classes, len(real), fingerprint, class_names)
+    description = Description(
+        real.shape[1:], num_classes, len(real), fingerprint, class_names, conditions=conditions
+    )
     return Examples(description, real, label)
 
 
@@ -172,7 +187,8 @@ def lazy(
     fingerprint: str,
     version: str,
     classes: Sequence[str] | None = None,
-    labels: np.ndarray | None = None,
+    labels: Labels | None = None,
+    conditions: Conditions | None = None,
     notes: tuple[str, ...] = (),
 ) -> Lazy:
     """A source whose images are read when asked for, and must all have the shape of the first one
@@ -211,6 +227,7 @@ def lazy(
         examples,
         digest(fingerprint, options),
         None if classes is None else tuple(classes),
+        conditions=conditions,
     )
     version = digest(version, options)
     return Lazy(description, read_checked, version, labels=labels, notes=notes)

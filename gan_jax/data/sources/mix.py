@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan_jax.data import labels, sources
+from gan_jax.data.conditions import conditions_of
 from gan_jax.data.mixture import Mixture
 from gan_jax.data.sources.base import (
     Description,
@@ -18,6 +19,8 @@ from gan_jax.data.sources.base import (
     Source,
     digest,
     known_labels,
+    label_at,
+    labels_of,
 )
 from gan_jax.data.sources.kinds import Kind, Looks, Request
 from gan_jax.errors import InputError
@@ -52,20 +55,25 @@ def load(request: Request) -> Source:
                 f"{names[0]} and {name} differ, {one} and {other}: set data.resolution, and "
                 "data.channels if some are grey"
             )
-    classes = _united(found, names, request)
+    numbers = _common_numbers(found)
+    classes = None if numbers else _united(found, names, request)
     mixture = _mixture(found, parts)
-    return _together(found, names, classes, mixture)
+    return _together(found, names, classes, numbers, mixture)
 
 
 def _together(
     found: Sequence[Source],
     names: Sequence[str],
     classes: tuple[str, ...] | None,
+    numbers: tuple[str, ...],
     mixture: Mixture,
 ) -> Source:
     maps = [_places(source.description, classes or ()) for source in found]
     known = [known_labels(source) for source in found]
-    label = None
+    label = told = None
+    if numbers:
+        label = np.concatenate([labels_of(source) for source in found])
+        told = conditions_of(numbers, label)
     if classes is not None and all(numbers is not None for numbers in known):
         pairs = zip(maps, known, strict=True)
         label = np.concatenate([to[own] for to, own in pairs]).astype(np.int32)
@@ -75,6 +83,7 @@ def _together(
         sum(mixture.counts),
         digest("mix", *(s.description.fingerprint for s in found), classes, mixture.shares),
         classes,
+        conditions=told,
     )
     notes = tuple(
         f"{name}: {note}" for name, s in zip(names, found, strict=True) for note in s.notes
@@ -88,6 +97,8 @@ def _together(
     def read(index: int) -> Example:
         part = int(np.searchsorted(ends, index, side="right"))
         image, own = found[part].read(index - mixture.offsets[part])
+        if label is not None:
+            return image, label_at(label, index)
         return image, None if classes is None or own is None else int(maps[part][own])
 
     versions = [s.version if isinstance(s, Lazy) else s.description.fingerprint for s in found]
@@ -118,6 +129,13 @@ def _mixture(found: Sequence[Source], parts: Sequence[_Part]) -> Mixture:
     return mixture
 
 
+def _common_numbers(found: Sequence[Source]) -> tuple[str, ...]:
+    """The names of the numbers that all sources are conditioned on; none unless these agree."""
+    told = [source.description.conditions for source in found]
+    names = {() if one is None else one.names for one in told}
+    return names.pop() if len(names) == 1 else ()
+
+
 def _united(
     found: Sequence[Source], names: Sequence[str], request: Request
 ) -> tuple[str, ...] | None:
@@ -131,6 +149,11 @@ def _united(
     for name, source in zip(names, found, strict=True):
         description = source.description
         if description.num_classes is None:
+            if request.conditional and description.conditions is not None:
+                raise InputError(
+                    f"{name} is conditioned on {', '.join(description.conditions.names)}, and "
+                    "others are not: name numbers that all of them have (data.conditions)"
+                )
             if request.conditional:
                 raise InputError(
                     f"{request.labels_for} needs labels, and {name} has none"
@@ -160,6 +183,7 @@ def look(request: Request) -> Looks:
         sizes.update(dict(zip(one.class_names, one.class_sizes, strict=True)))
     if not all(one.class_sizes for one in looks):
         sizes.clear()
+    numbers = {one.conditions for one in looks}
     return Looks(
         tuple(size for one in looks for size in one.sizes),
         sum(one.examples for one in looks),
@@ -167,6 +191,8 @@ def look(request: Request) -> Looks:
         tuple(sizes.values()),
         tuple(sizes),
         " and ".join(sorted({one.classes_by for one in looks})),
+        numbers.pop() if len(numbers) == 1 else (),
+        float(np.average([one.cut_out for one in looks], weights=[one.examples for one in looks])),
     )
 
 

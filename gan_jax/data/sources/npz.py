@@ -1,11 +1,13 @@
 """Arrays in NumPy's files."""
 
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
+from gan_jax.data.conditions import chosen, conditions_of
 from gan_jax.data.scanning import naturally
 from gan_jax.data.sources.base import Examples
 from gan_jax.data.sources.kinds import Kind, Request, in_memory
@@ -14,8 +16,9 @@ from gan_jax.errors import InputError
 
 def load(request: Request) -> Examples:
     """Arrays `images` (uint8 [N, H, W, C] or [N, H, W]) or `points` (numbers [N, features]), and
-    `labels` if there are classes: N numbers or names, or [N, classes] with a 1 for each. An array
-    that is alone in its file, as in .npy ones, may be called anything."""
+    `labels` if there are classes: N numbers or names, or [N, classes] with a 1 for each; or in
+    place of these `conditions`, [N, k] numbers, and what these are called, `condition_names`. An
+    array that is alone in its file, as in .npy ones, may be called anything."""
     path = Path(request.argument).expanduser()
     arrays = _read(path)
     if len(arrays) == 1 and not {"images", "points"} & arrays.keys():
@@ -27,6 +30,12 @@ def load(request: Request) -> Examples:
         real = _images(arrays["images"], path)
     else:
         raise InputError(f"{path} has neither 'images' nor 'points': only {', '.join(arrays)}")
+    if "conditions" in arrays and ("labels" not in arrays or request.conditions):
+        names, numbers = _conditions(arrays, len(real), request.conditions, path)
+        told = conditions_of(names, numbers)
+        return in_memory(request, real, numbers, None, conditions=told)
+    if request.conditions:
+        raise InputError(f"data.conditions are of the array 'conditions', and {path} has none")
     if "labels" not in arrays:
         return in_memory(request, real, None, None)
     labels, classes = _labels(arrays["labels"], len(real), path)
@@ -80,6 +89,30 @@ def _images(images: Shaped[np.ndarray, "..."], path: Path) -> Shaped[np.ndarray,
     return images
 
 
+def _conditions(
+    arrays: Mapping[str, np.ndarray], examples: int, wanted: Sequence[str], path: Path
+) -> tuple[tuple[str, ...], Float[np.ndarray, "n k"]]:
+    """What the numbers of conditions are called, and all of them."""
+    numbers = arrays["conditions"]
+    if numbers.ndim == 1:
+        numbers = numbers[:, None]
+    if numbers.dtype.kind not in "biuf" or numbers.ndim != 2 or len(numbers) != examples:
+        raise InputError(
+            f"the conditions in {path} are {numbers.dtype} of the shape {numbers.shape}, and not "
+            f"numbers of the shape ({examples}, k)"
+        )
+    numbers = numbers.astype(np.float32)
+    bad = np.flatnonzero(~np.isfinite(numbers).all(axis=1))
+    if len(bad):
+        raise InputError(f"the conditions in {path} are not all finite: conditions[{bad[0]}], say")
+    columns = numbers.shape[1]
+    names = tuple(map(str, arrays.get("condition_names", np.arange(columns)).tolist()))
+    if len(names) != columns or len({*names}) != columns:
+        raise InputError(f"the conditions in {path} are {columns}, and condition_names {names}")
+    places = chosen(names, wanted, path)
+    return tuple(names[place] for place in places), numbers[:, places]
+
+
 def _labels(
     labels: Shaped[np.ndarray, "..."], examples: int, path: Path
 ) -> tuple[Int[np.ndarray, " n"], tuple[str, ...]]:
@@ -91,7 +124,7 @@ def _labels(
         if not ((hot.sum(axis=1) == 1) & ((labels == 0) | hot).all(axis=1)).all():
             raise InputError(
                 f"the labels in {path} have {labels.shape[1]} columns, and rows that are not one 1 "
-                "among zeros: several classes at once are not supported"
+                "among zeros: several classes at once are conditions, an array of that name"
             )
         labels = hot.argmax(axis=1)
     if labels.shape != (examples,):
@@ -113,5 +146,8 @@ def _labels(
 
 
 NPZ = Kind(
-    "npz", "an array `images` or `points`, and `labels` if there are any", load, argument="PATH"
+    "npz",
+    "an array `images` or `points`, and `labels` or `conditions` if there are any",
+    load,
+    argument="PATH",
 )

@@ -9,8 +9,8 @@ from gan_jax.metrics import classification_accuracy_score
 
 
 def _needs(setting: Setting) -> str:
-    met = setting.images and setting.subject.conditional
-    return "" if met else "a conditional model of images"
+    met = setting.images and setting.subject.classes
+    return "" if met else "a model of images that is told classes"
 
 
 def _measure(c: Comparison) -> Measurement:

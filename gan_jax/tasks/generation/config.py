@@ -40,7 +40,7 @@ class Objective(Section):
     latent_dim: int = number(64, least=1)
     """Size of the noise vector the generator starts from."""
     conditional: bool = False
-    """Give both networks the class of each example."""
+    """Tell both networks the class of each example, or the numbers of its condition."""
     label_smoothing: float | None = number(None, least=0, below=1)
     """How far the discriminator's target for real examples lies below 1."""
     penalties: Annotated[
@@ -117,6 +117,8 @@ class Config(base.Config, kind="generation"):
             with apart():
                 refuse(self._clashes_of_networks())
             with apart():
+                refuse(self._clashes_of_conditions())
+            with apart():
                 self.augmentation.check_leak(rises=self.annealing.augmentation != 1)
             with apart():
                 refuse(self._clashes_of_augmentation())
@@ -142,6 +144,13 @@ class Config(base.Config, kind="generation"):
                 f"{self.d_optimizer.name} has no derivative where a gradient is 0: give it "
                 "eps_root, as in --d-optimizer.options b1=0.5 b2=0.999 eps_root=1e-8"
             )
+
+    def _clashes_of_conditions(self) -> Iterator[str]:
+        objective, conditions = self.objective, self.data.conditions
+        if conditions and not objective.conditional:
+            yield "data.conditions are for a conditional model: set objective.conditional"
+        if conditions and objective.auxiliary:
+            yield "objective.auxiliary guesses classes, and data.conditions are in place of these"
 
     def _clashes_of_augmentation(self) -> Iterator[str]:
         objective, augmentation = self.objective, self.augmentation
@@ -198,7 +207,8 @@ class Config(base.Config, kind="generation"):
             skip_bad_images=skip_bad_images,
             budget_bytes=within(self.data.budget_gib, budget_bytes),
         )
-        stream = Stream(source, "real", "label" if self.objective.conditional else None)
+        label = source.description.label if self.objective.conditional else None
+        stream = Stream(source, "real", label)
         (training,), held_out = hold_out_each((stream,), self.data.held_out)
         check_variety(training.source, self.data.source)
         if isinstance(training.source, Examples) and len(training.source.description.shape) == 1:
