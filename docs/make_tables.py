@@ -158,6 +158,21 @@ def little_data() -> str:
     return markdown(["data", "images", "augmentation", *_SCORES, "diagnosis"], lines)
 
 
+@table("conditions")
+def conditions() -> str:
+    """How well samples follow the numbers that a generator is told."""
+    arms: dict[str, list[Any]] = collections.defaultdict(list)
+    for name, row in read(EVIDENCE / "conditions.json").items():
+        arms[name.rpartition(", seed")[0]].append(row)
+    columns = ("error", "error beside others' numbers", "correlation")
+    lines = [
+        [number, arm, *(spread([row[column][i] for row in rows]) for column in columns)]
+        for arm, rows in arms.items()
+        for i, number in enumerate(rows[0]["numbers"])
+    ]
+    return markdown(["number", "its embedding begins", *columns], lines)
+
+
 @table("transfer")
 def transfer() -> str:
     pairs: dict[str, list[Any]] = collections.defaultdict(list)

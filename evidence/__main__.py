@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evidence import (
+    conditions,
     images,
     little_data,
     mixtures,
@@ -36,6 +37,7 @@ TABLES: dict[str, Callable[[Record], str]] = {
     "cifar10": functools.partial(images.reproduce_recipes, "cifar10"),
     "little_data": little_data.reproduce,
     "transfer": transfer.reproduce,
+    "conditions": conditions.reproduce,
     "sweep": sweeps.reproduce,
     "pairs": functools.partial(restoration.reproduce, restoration.PAIRS),
     "superresolution": functools.partial(restoration.reproduce, restoration.SUPERRESOLUTION),

@@ -19,6 +19,8 @@ MOST_SHEETS = 60
 SAMPLES = 256  # of images; enough for a median distance
 POINTS = 2500
 PATHS, STEPS = 6, 10
+NUMBERS = 4
+"""Of those that a model is told, how many are shown as they grow."""
 
 
 class Shown(NamedTuple):
@@ -101,6 +103,33 @@ def interpolation(run: Run, iteration: int) -> Shown:
     task = run.generation("latents to walk between")
     alt = f"{PATHS} walks of {STEPS} samples between random latents"
     return Shown(encode(array), alt, iteration, task.names(task.labels(PATHS)))
+
+
+class Varied(NamedTuple):
+    """What one of the numbers does that a model is told."""
+
+    name: str
+    low: float
+    high: float
+    sheet: Shown
+
+
+def varied(run: Run, iteration: int) -> list[Varied]:
+    """Samples as one number grows, for each of the first numbers that a model is told.
+
+    Raises:
+        InputError: there is no such checkpoint, or it is of another architecture.
+    """
+    conditions, found = run.generation("samples").conditions, []
+    if conditions is None:
+        return found
+    for name in conditions.names[:NUMBERS]:
+        walks = run.interpolate(PATHS, STEPS, SEED, iteration=iteration, vary=name)
+        array = figures.sheet(walks.reshape(-1, *walks.shape[2:]), STEPS)
+        low, high = conditions.range_of(name)
+        alt = f"{PATHS} samples as {name} grows from {low:.4g} to {high:.4g}"
+        found.append(Varied(name, low, high, Shown(encode(array), alt, iteration)))
+    return found
 
 
 def single(image: UInt8[np.ndarray, "h w c"], alt: str) -> Shown:

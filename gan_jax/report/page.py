@@ -10,7 +10,7 @@ from gan_jax.errors import InputError
 from gan_jax.report import answer, curves, images, memory, states
 from gan_jax.report.charts import Chart
 from gan_jax.report.history import History, read
-from gan_jax.report.images import Samples, Shown
+from gan_jax.report.images import Samples, Shown, Varied
 from gan_jax.runs import Run
 from gan_jax.tasks.generation import Generation
 
@@ -36,8 +36,9 @@ class Page:
     neighbors_missing: str
     """Empty for points, too, which need no neighbours to be compared."""
     walks: Shown | None
+    varied: list[Varied]
     brief: bool
-    """Whether it is one of several, and leaves out neighbors and walks."""
+    """Whether it is one of several, and leaves out neighbors, walks and what numbers do."""
 
     @property
     def title(self) -> str:
@@ -104,11 +105,12 @@ def of_run(run: Run, name: str, data_dir: str | None, *, brief: bool) -> Page:
     samples, missing = {}, ""
     if samples_from_noise:
         samples, missing = _samples(run, real if is_points else None, brief)
-    neighbors, walks, neighbors_missing = None, None, ""
+    neighbors, walks, varied, neighbors_missing = None, None, [], ""
     if samples and not (is_points or brief):
         shown = next(iter(samples.values()))  # the best ones, where these are known
         with contextlib.suppress(InputError):  # not all generators have latents to walk between
             walks = images.interpolation(run, shown.iteration)
+            varied = images.varied(run, shown.iteration)
         neighbors_missing = real_missing
         if real is not None:
             try:
@@ -128,6 +130,7 @@ def of_run(run: Run, name: str, data_dir: str | None, *, brief: bool) -> Page:
         neighbors=neighbors,
         neighbors_missing=neighbors_missing,
         walks=walks,
+        varied=varied,
         brief=brief,
     )
 

@@ -191,4 +191,7 @@ def test_it_is_evaluated_again_and_reported(images, gan_jax_command):
     assert (error, "FID[" in out) == ("", True)
     _, error = gan_jax_command("report", images, "--out", "report.html")
     assert error == ""
-    assert "conditioned on light" in Path("report.html").read_text()
+    page = Path("report.html").read_text()
+    assert "conditioned on light" in page
+    for name in ("light", "odd"):
+        assert f"6 samples as {name} grows from " in page
