@@ -1,9 +1,9 @@
 """Whether samples follow the numbers that a generator is told.
 
 6,000 digits of MNIST, each with two numbers that can be measured again in what is generated: the
-ink, the mean brightness from 0 to 1, and the slant in degrees. What `gan-jax train` chooses for them
-is trained, with the embedding of the numbers as small as it chooses and as large as latents are.
-The error of a generator that does not heed them is that of its samples beside the numbers of
+ink, the mean brightness from 0 to 1, and the slant in degrees. What `gan-jax train` chooses for
+them is trained, with the embedding of the numbers as small as it chooses and as large as latents
+are. The error of a generator that does not heed them is that of its samples beside the numbers of
 others.
 """
 

@@ -52,8 +52,8 @@ class _Case:
         self.every = config.iterations // CHECKS
         self.dataset = config.load(data_dir=data_dir, budget_bytes=math.inf)
         self.tasks = [c.build(self.dataset.description) for c in self.configs]
-        conditional = config.objective.conditional
-        self.reference = make_reference(self.dataset, conditional)
+        told = self.tasks[0].told if config.objective.conditional else None
+        self.reference = make_reference(self.dataset, None, told)
         self.resident = jax.tree.map(jnp.asarray, self._feed(0).resident)
         self.programs = [self._program(phase) for phase in range(len(self.configs))]
 

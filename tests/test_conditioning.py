@@ -14,6 +14,7 @@ from gan_jax import networks, regularizers, sampling
 from gan_jax.conditioning import told
 from gan_jax.networks.base import DiscriminatorSection, Form, GeneratorSection
 from gan_jax.networks.layers import Embed
+from gan_jax.networks.normalization import ClassBatchNorm
 from gan_jax.objectives import AuxiliaryClassifier
 
 K, Z, SIDE = 3, 4, 16
@@ -152,3 +153,12 @@ def test_samples_of_conditions_come_in_batches():
         for size in (7, 3)
     )
     np.testing.assert_allclose(at_once, by_three, atol=1e-6)
+
+
+def test_batch_norm_begins_without_heeding_conditions():
+    norm = ClassBatchNorm(K)
+    x = jax.random.normal(jax.random.key(0), (2, 3, 3, 4)) * 5 + 1
+    plain, _ = norm.init_with_output(jax.random.key(1), x, jnp.zeros(2, jnp.int32), train=True)
+    told, _ = norm.init_with_output(jax.random.key(1), x, jnp.asarray(CONDITION), train=True)
+    np.testing.assert_allclose(told, plain, atol=1e-6)
+    assert abs(float(told.std()) - 1) < 0.01

@@ -57,9 +57,6 @@ class Data(Section):
     None: a tenth, at most 512."""
     classes: tuple[int | str, ...] = ()
     """Only examples of these classes, by their names or numbers. None given: all."""
-    conditions: tuple[str, ...] = ()
-    """Condition on these numbers in place of a class: columns of labels.csv. None given: on the
-    class, or where there is none on all numbers."""
     limit: int | None = number(None, least=1)
     """Only so many of the examples, chosen at random (the same ones for every seed)."""
     budget_gib: float | None = number(None, least=0, metadata={"free": True})
@@ -73,6 +70,9 @@ class Data(Section):
     standardize: bool = False
     """Bring each feature of points to mean 0 and standard deviation 1 for the networks. Samples and
     scores are of the scale of the data."""
+    conditions: tuple[str, ...] = ()
+    """Condition on these numbers in place of a class: columns of labels.csv. None given: on the
+    class, or where there is none on all numbers."""
 
     def validate(self, where: str) -> None:
         super().validate(where)

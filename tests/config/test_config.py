@@ -41,7 +41,20 @@ CHANGED = Config(
     iterations=5,
     batch_size=16,
     data=Data(
-        "folder:some where", "test", 32, "pad", 3, True, 99, (1, 2), 500, 0.5, "red", 4e3, True
+        "folder:some where",
+        "test",
+        32,
+        "pad",
+        3,
+        True,
+        99,
+        (1, 2),
+        500,
+        0.5,
+        "red",
+        4e3,
+        True,
+        ("age",),
     ),
     objective=Objective(
         "hinge", 16, True, 0.1, {"r1": 1.5, "r2": 2.5, "lecam": 0.3}, 16, 0.6, 2.0, 2, 3

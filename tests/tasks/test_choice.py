@@ -79,6 +79,15 @@ def test_icons_are_smaller_on_a_cpu(cut_out, side, on_cpu, on_accelerator):
     assert chosen(found, accelerator=True).config.data.resolution == on_accelerator
 
 
+def test_numbers_are_what_it_is_conditioned_on():
+    found = dataclasses.replace(looks(32), conditions=("age", "smiles"), classes_by="labels.csv")
+    choice = chosen(found)
+    assert choice.config.objective.conditional
+    assert choice.config.data.conditions == ()
+    assert choice.config.evaluation.extractor == "pixels"
+    assert ("conditioned on age, smiles", "by labels.csv") in [r[:2] for r in choice.reasons]
+
+
 @pytest.mark.parametrize(
     ("classes", "conditional", "why"),
     [
