@@ -44,9 +44,13 @@ def _family(forward: Callable, transpose: Callable, kernel_gradient: Callable) -
 
     def differentiable(function, gradients):
         function = jax.custom_vjp(function)
+
+        def keeping_operands(*operands):
+            operands = [jnp.asarray(x) for x in operands]  # outside of `jit` they may be NumPy's
+            return function(*operands), operands
+
         function.defvjp(
-            lambda a, b: (function(a, b), (a, b)),
-            lambda operands, cotangent: gradients(*operands, cotangent),
+            keeping_operands, lambda operands, cotangent: gradients(*operands, cotangent)
         )
         return function
 

@@ -505,3 +505,12 @@ def test_instance_norm_computes_in_float32():
     assert y.dtype == jnp.bfloat16
     expected = instance_norm(x.astype(jnp.float32)).astype(jnp.bfloat16)
     np.testing.assert_array_equal(y, expected)
+
+
+@every_convolution
+def test_gradients_of_arrays_of_numpy_outside_of_jit(convolve, x_shape, kernel_shape):
+    x, kernel = map(np.asarray, inputs(x_shape, kernel_shape))
+    found = jax.grad(lambda x, kernel: jnp.sum(jnp.tanh(convolve(x, kernel))), (0, 1))(x, kernel)
+    _, *expected = results(convolve, x_shape, kernel_shape, layers.canonical_form())
+    for ours, theirs in zip(found, expected, strict=False):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
