@@ -438,6 +438,23 @@ def records() -> str:
     return markdown(["", "records over folder"], rows)
 
 
+@table("options")
+def options() -> str:
+    """What XLA's default options cost, by Python and jax."""
+    files = [read(SPEED / f"options-cpu-python3.{minor}.json") for minor in (12, 11)]
+    lines = [
+        [name]
+        + [
+            f"{found['ratio']:.2f} ({min(turns):.2f}–{max(turns):.2f})"
+            for found in (file["workloads"][name] for file in files)
+            for turns in [found["ratio_of_turns"]]
+        ]
+        for name in files[0]["workloads"]
+    ]
+    header = ["workload", *(f"jax {file['environment']['jax']}" for file in files)]
+    return markdown(header, lines)
+
+
 def _accelerator() -> dict[str, Any]:
     return read(SPEED / "accelerator-h200.json")["parts"]
 

@@ -53,7 +53,9 @@ def _chosen(source: str, flags: Sequence[str]) -> tuple[Config, float | None]:
 
     given = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     given.add_argument("--data-dir")
-    looks = look(source, data_dir=given.parse_known_args(flags)[0].data_dir)
+    given.add_argument("--data.conditions", dest="conditions", nargs="*", default=[])
+    known, _ = given.parse_known_args(flags)
+    looks = look(source, data_dir=known.data_dir, conditions=known.conditions)
     choice = choose(source, looks, accelerator=jax.default_backend() != "cpu")
     what = "images" if looks.sizes else "points"
     print(f"{looks.examples:,} {what} in {source}; to train on them, these were chosen:")

@@ -54,11 +54,13 @@ def numbers_of(condition: Condition) -> dict[str, float]:
     """By name.
 
     Raises:
-        InputError: one is not a name and a number.
+        InputError: one is not a name and a number, or a name comes twice.
     """
     numbers = {}
     for text in condition:
         name, _, value = text.rpartition("=")
+        if name in numbers:
+            raise InputError(f"--condition sets {name} twice")
         try:
             numbers[name] = float(value)
         except ValueError:

@@ -20,12 +20,10 @@ class Conditions:
     names: tuple[str, ...]
     scaling: Scaling
     """By which they are brought to unit scale for the networks."""
+    ranges: tuple[tuple[float, float], ...] = dataclasses.field(compare=False)
+    """Between which values of each nine of ten examples are; if that is one value, all."""
     seen: tuple[tuple[float, ...], ...] = dataclasses.field(compare=False)
     """Those of some examples from all over, as the data have them."""
-
-    def __str__(self) -> str:
-        """As `age 3 to 90, smile 0 to 1`."""
-        return in_words(self.names, np.array(self.seen))
 
     def drawn(self, n: int, fixed: Mapping[str, float] | None = None) -> Float[np.ndarray, "n k"]:
         """Those of `n` real examples, in turn, and of these some set to one value.
@@ -35,7 +33,7 @@ class Conditions:
         """
         values = np.array(self.seen, np.float32)[np.arange(n) % len(self.seen)]
         for name, value in (fixed or {}).items():
-            if not np.isfinite(value):
+            if not abs(value) <= float(np.finfo(np.float32).max):
                 raise InputError(f"the condition {name} is a number, not {value}")
             values[:, self.place(name)] = value
         return values
@@ -51,17 +49,48 @@ class Conditions:
         return self.names.index(name)
 
     def range_of(self, name: str) -> tuple[float, float]:
-        """Between which values nine of ten of the examples are."""
-        low, high = np.quantile(np.array(self.seen)[:, self.place(name)], (0.05, 0.95))
-        return float(low), float(high)
+        """Between which values nine of ten examples are; if that is one value, all."""
+        return self.ranges[self.place(name)]
 
 
 def conditions_of(names: Sequence[str], values: Float[np.ndarray, "n k"]) -> Conditions:
-    """What there is to know of the numbers of all examples."""
+    """What there is to know of the numbers of all examples.
+
+    Raises:
+        InputError: two of them have one name.
+    """
+    if len({*names}) < len(names):
+        raise InputError(f"two of the numbers to condition on have one name: {', '.join(names)}")
     chosen = np.random.default_rng(0).permutation(len(values))[:_KEPT]
     # In as few digits as tell float32 apart, for the file that they are kept in.
     seen = tuple(tuple(float(str(x)) for x in row) for row in values[chosen].astype(np.float32))
-    return Conditions(tuple(names), scaling_of(values), seen)
+    ranges = tuple(_range(column) for column in values.T)
+    return Conditions(tuple(names), scaling_of(values), ranges, seen)
+
+
+def _range(column: Float[np.ndarray, " n"]) -> tuple[float, float]:
+    low, high = np.quantile(column, (0.05, 0.95))
+    if low == high:
+        low, high = column.min(), column.max()
+    return float(low), float(high)
+
+
+def in_float32(names: Sequence[str], values: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+    """Numbers of all examples in less precision.
+
+    Raises:
+        InputError: their differences would be lost, as those of the times of a day since 1970.
+    """
+    rounded = values.astype(np.float32)
+    spread = values.std(axis=0)
+    lost = (spread > 0) & (np.abs(rounded - values).max(axis=0) > 1e-3 * spread)
+    if lost.any():
+        which = ", ".join(name for name, is_lost in zip(names, lost, strict=True) if is_lost)
+        raise InputError(
+            f"the numbers {which} are so large that their differences would be lost in float32: "
+            "subtract from each what they have in common"
+        )
+    return rounded
 
 
 def in_words(names: Sequence[str], values: Float[np.ndarray, "n k"]) -> str:

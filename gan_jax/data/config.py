@@ -1,6 +1,7 @@
 """The section of a configuration that says what the real examples are, and their loading."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -124,14 +125,16 @@ def color(name: str, where: str) -> tuple[int, int, int]:
         raise InputError(f"{where} is a color, as white or #1e90ff, not {name!r}") from error
 
 
-def look(source: str, *, data_dir: str | None = None) -> Looks:
-    """What is in a source, to choose by how to train on it.
+def look(source: str, *, data_dir: str | None = None, conditions: Sequence[str] = ()) -> Looks:
+    """What is in a source, to choose by how to train on it, if `conditions` are what is wanted of
+    its numbers.
 
     Raises:
         InputError: an unknown source, or one that is missing or empty.
     """
     kind, argument = sources.find(source)
-    return kind.looks(Request(argument=argument, data_dir=data_dir))
+    request = Request(argument=argument, data_dir=data_dir, conditions=tuple(conditions))
+    return kind.looks(request)
 
 
 def within(budget_gib: float | None, budget_bytes: float) -> float:

@@ -104,11 +104,15 @@ def read(path: Path, wanted: Sequence[str] = ()) -> Labels:
 
 def write(folder: Path, labels: Mapping[str, Label], conditions: Sequence[str] = ()) -> None:
     """A file of labels that `read` reads."""
+    if conditions:  # a column alone would be taken for a class
+        pairs = [[name, list(label)] for name, label in labels.items()]
+        text = json.dumps({"conditions": list(conditions), "labels": pairs})
+        (folder / NAMES[1]).write_text(text + "\n", "utf-8")
+        return
     with (folder / NAMES[0]).open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow([_FILE_HEADS[0], *(conditions or _CLASS_HEADS[:1])])
-        for name, label in labels.items():
-            table.writerow([name, *([label] if isinstance(label, str) else label)])
+        table.writerow([_FILE_HEADS[0], _CLASS_HEADS[0]])
+        table.writerows(labels.items())
 
 
 def in_order(classes: Iterable[str]) -> tuple[str, ...]:
@@ -132,6 +136,8 @@ class _Table:
     rows: list[tuple[str, tuple[str, ...]]]
     named: int | None = None
     """The column that is called a class."""
+    lists: bool = False
+    """Whether they are written as lists of numbers, and none is a class."""
 
     @property
     def class_column(self) -> int:
@@ -140,17 +146,18 @@ class _Table:
             ValueError: it could be any.
         """
         if self.named is None and len(self.names) > 1:
+            other = next(cell for _, row in self.rows for cell in row if not _may_be_number(cell))
             raise ValueError(
-                f"which of {', '.join(self.names)} is the class? Call it label, or name those that "
-                "are numbers to condition on: --data.conditions"
+                f"which of {', '.join(self.names)} is the class? Call it label. Or if they are to "
+                f"be numbers, {other!r} is none; --data.conditions names those that are"
             )
         return self.named or 0
 
     def holds_numbers(self) -> bool:
         """Whether it has several columns of nothing but numbers, and none is called a class."""
-        if self.named is not None or len(self.names) < 2:
+        if self.named is not None or (len(self.names) < 2 and not self.lists):
             return False
-        return all(_is_number(cell) for _, row in self.rows for cell in row if cell)
+        return all(_may_be_number(cell) for _, row in self.rows for cell in row)
 
 
 def _of_csv(text: str) -> _Table:
@@ -165,14 +172,18 @@ def _of_csv(text: str) -> _Table:
     if not rows or len(rows[0]) < 2:
         raise ValueError("it takes two columns, as file,label")
     heads = [cell.casefold() for cell in rows[0]]
-    file = _column(heads, _FILE_HEADS) or 0
+    file, label = _column(heads, _FILE_HEADS), _column(heads, _CLASS_HEADS)
+    if file is None:
+        file = next(i for i in range(len(heads)) if i != label)
     others = [i for i in range(len(heads)) if i != file]
-    label = _column(heads, _CLASS_HEADS)
-    names = tuple(rows[0][i] for i in others)
     if PurePosixPath(heads[file]).suffix in SUFFIXES:  # it has no heads
         names = tuple(map(str, range(len(others))))
     else:
+        others = [i for i in others if heads[i]]  # not the numbers of rows, as pandas writes them
+        names = tuple(rows[0][i] for i in others)
         rows = rows[1:]
+    if not others:
+        raise ValueError("it takes two columns, as file,label")
     needed = max(file, others[-1] if label is None else label)
     short = next((row for row in rows if len(row) <= needed), None)
     if short is not None:
@@ -190,15 +201,19 @@ def _column(heads: Sequence[str], known: Sequence[str]) -> int | None:
 
 
 def _of_json(text: str) -> _Table | None:
-    labels = json.loads(text)["labels"]
+    content = json.loads(text)
+    labels = content["labels"]
     if labels is None:
         return None
     if labels and all(isinstance(label, list) for _, label in labels):
         size = len(labels[0][1])
         if any(len(label) != size for _, label in labels):
             raise ValueError("some images have more numbers than others")
+        names = tuple(map(str, content.get("conditions", range(size))))
+        if not size or len(names) != size:
+            raise ValueError(f"there are {size} numbers for each image, and {len(names)} names")
         rows = [(_path(file), tuple(map(str, label))) for file, label in labels]
-        return _Table(tuple(map(str, range(size))), rows)
+        return _Table(names, rows, lists=True)
     if any(isinstance(label, list | dict | bool) or label is None for _, label in labels):
         raise ValueError("labels are not numbers or names, one for each image")
     return _Table(("label",), [(_path(file), (str(label),)) for file, label in labels], 0)
@@ -228,9 +243,18 @@ def _number(text: str) -> float:
 
 def _is_number(text: str) -> bool:
     try:
-        return math.isfinite(float(text))
+        return abs(float(text)) <= _LARGEST
     except ValueError:
         return False
+
+
+def _may_be_number(text: str) -> bool:
+    """Whether it is a number, or nothing."""
+    return not text or _is_number(text)
+
+
+_LARGEST = 3.4e38
+"""That is finite in float32."""
 
 
 _READERS: dict[str, Callable[[str], _Table | None]] = {

@@ -1,6 +1,7 @@
 """What a source gives, packed into records."""
 
 import contextlib
+import dataclasses
 import io
 import shutil
 import tempfile
@@ -41,7 +42,12 @@ def pack(
         if kind.store is not None:
             _pack_files(kind.store(request), folder, source, skip_bad_images)
         else:
-            _pack_arrays(kind.load(request), folder, source)
+            looks = kind.looks(request)
+            labelled = bool(looks.class_sizes or looks.conditions)
+            found = kind.load(dataclasses.replace(request, conditional=labelled))
+            if found.description.examples < looks.examples:
+                raise InputError(f"some images of {source} have no label: pack its parts apart")
+            _pack_arrays(found, folder, source)
     return records.read(out)
 
 

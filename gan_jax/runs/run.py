@@ -309,12 +309,14 @@ class Run:
         where a twentieth are above.
 
         Raises:
-            InputError: a class or number that does not exist, or a run that does not learn to
-                generate.
+            InputError: a class or number that does not exist, or one that is to vary and to stay,
+                or a run that does not learn to generate.
         """
         task = self.generation("latents to walk between")
         labels = task.labels(paths, label, condition)
         key = jax.random.key(seed)
+        if vary is not None and vary in (condition or {}):
+            raise InputError(f"{vary} is to vary, and cannot be set, too")
         varied = None if vary is None else task.varied(labels, vary, steps)
         _, g = self.states(iteration)
         if varied is not None:

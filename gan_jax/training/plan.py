@@ -84,13 +84,31 @@ def make_plan(
     if begun is not None:
         _check_same_data(begun, dataset.description, skip_bad_images)
     elif forked is not None:
+        if _told(forked.task) != _told(task):
+            raise InputError(
+                f"{forked.directory} is told {_in_words(forked.task)}, and the fork "
+                f"{_in_words(task)}: their networks mean something else by it (--init-from takes "
+                "what it can)"
+            )
         origin = Origin(str(forked.directory.resolve()), forked.latest())
         forked.states(origin.iteration, like)  # refused here, before anything is written
     if initial is not None and (begun is None or not begun.kept()):
         trained = Run.open(initial.directory)
         theirs = shapes(trained.task)
         _, taken = transfer_both(like, theirs, initial.directory)
+        if _told(trained.task) != _told(task):
+            taken += f"; they were told {_in_words(trained.task)}, not {_in_words(task)}"
     return Plan(directory, task, dataset, origin, initial, taken, _first(begun, origin))
+
+
+def _told(task: Task) -> tuple[str, ...]:
+    """The numbers that networks are told, in order."""
+    conditions = getattr(task, "conditions", None)
+    return () if conditions is None else conditions.names
+
+
+def _in_words(task: Task) -> str:
+    return ", ".join(_told(task)) or "no numbers"
 
 
 def load(

@@ -88,6 +88,29 @@ def test_dataset_json_may_hold_several_numbers():
     Path("pics/dataset.json").write_text(json.dumps({"labels": labels}))
     assert read().description.conditions.names == ("0", "1")
     np.testing.assert_array_equal(read().label, IN_ORDER)
+    alone = [[name, [numbers[0]]] for name, numbers in NUMBERS.items()]
+    Path("pics/dataset.json").write_text(json.dumps({"labels": alone, "conditions": ["age"]}))
+    assert read().description.conditions.names == ("age",)
+    for wrong in ({"labels": [["a.png", []]]}, {"labels": alone, "conditions": ["a", "b"]}):
+        Path("pics/dataset.json").write_text(json.dumps(wrong))
+        with pytest.raises(InputError, match=r"numbers for each image, and \d names"):
+            read()
+
+
+def test_a_column_without_a_name_is_none():
+    """As pandas writes the numbers of rows."""
+    Path("pics/labels.csv").write_text(",file,age,x\n0,a.png,3,4\n1,b.png,5,6\n")
+    assert read().description.conditions.names == ("age", "x")
+    Path("pics/labels.csv").write_text(",file,kind\n0,a.png,3\n1,b.png,5\n")
+    assert read().description.class_names == ("3", "5")
+    Path("pics/labels.csv").write_text("label,name\ncat,a.png\ndog,b.png\n")
+    assert read().description.class_names == ("cat", "dog")
+
+
+def test_a_rare_attribute_varies_from_no_to_yes():
+    rare = np.zeros((1000, 1), np.float32)
+    rare[3] = 1
+    assert conditions_of(("bald",), rare).range_of("bald") == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -95,9 +118,13 @@ def test_dataset_json_may_hold_several_numbers():
     [
         ("file,age,x\na.png,old,1\n", ("age",), "'old' is no number"),
         ("file,age,x\na.png,nan,1\n", ("age",), "'nan' is no number"),
+        ("file,age,x\na.png,1e39,1\n", ("age",), "'1e39' is no number"),
+        ("file,t,x\na.png,1700000000,1\nb.png,1700000060,2\n", (), "the numbers t are so large"),
+        ("file,age,age\na.png,3,1\n", (), "two of the numbers .* have one name: age, age"),
+        ("file,age,x\na.png,3,1\n", ("x", "x"), "two of the numbers .* have one name: x, x"),
         ("file,age,x\na.png,3,1\n", ("size",), "has no numbers size to condition on: age, x"),
         ("file,age,x\na.png,3,1\na.png,4,1\n", (), r"labels a\.png twice"),
-        ("file,age,x\na.png,3,b\n", (), "which of age, x is the class.*--data.conditions"),
+        ("file,age,x\na.png,3,b\n", (), "which of age, x is the class.*'b' is none"),
     ],
 )
 def test_what_is_no_condition_is_refused_by_name(text, conditions, match):
@@ -159,9 +186,20 @@ def test_sources_of_the_same_numbers_are_mixed():
         source = read("mix:folder:pics,npz:some.npz", budget_bytes)
         np.testing.assert_array_equal(gather(source, np.arange(8))[1], IN_ORDER + IN_ORDER)
     assert look("mix:folder:pics,npz:some.npz").conditions == ("age", "smile")
+    swapped = np.array(IN_ORDER)[:, ::-1]
+    save(conditions=swapped, condition_names=np.array(["smile", "age"]))
+    source = read("mix:folder:pics,npz:some.npz")
+    np.testing.assert_array_equal(source.label, IN_ORDER + IN_ORDER)
+    assert look("mix:folder:pics,npz:some.npz").conditions == ("age", "smile")
     save(conditions=np.array(IN_ORDER))
-    with pytest.raises(InputError, match="folder:pics is conditioned on age, smile, and others"):
+    assert look("mix:folder:pics,npz:some.npz").conditions == ()
+    with pytest.raises(InputError, match="has no numbers age, smile to condition on: 0, 1"):
         read("mix:folder:pics,npz:some.npz")
+    save()
+    with pytest.raises(InputError, match=r"array 'conditions', and some\.npz has none"):
+        read("mix:folder:pics,npz:some.npz")
+    with pytest.raises(InputError, match="folder:pics is conditioned on age, smile, and others"):
+        read("mix:digits,folder:pics", resolution=8, channels=3)
 
 
 def test_what_is_packed_keeps_its_numbers():
@@ -173,6 +211,11 @@ def test_what_is_packed_keeps_its_numbers():
     source = read("records:others")
     np.testing.assert_array_equal(source.label, IN_ORDER)
     assert source.description.conditions.names == ("age", "smile")
+    save(conditions=np.arange(4), condition_names=np.array(["label"]))
+    pack("npz:some.npz", Path("alone"))
+    assert read("records:alone").description.conditions.names == ("label",)
+    pack("mix:folder:pics,records:others", Path("both"))
+    np.testing.assert_array_equal(read("records:both").label, IN_ORDER + IN_ORDER)
 
 
 def test_a_change_of_numbers_changes_the_fingerprint():

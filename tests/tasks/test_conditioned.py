@@ -13,7 +13,7 @@ from PIL import Image
 import gan_jax
 from gan_jax import report
 from gan_jax.config import Evaluation, Optimizer
-from gan_jax.data import Data
+from gan_jax.data import Data, load
 from gan_jax.errors import InputError
 from gan_jax.networks import dcgan, mlp
 from gan_jax.runs import Run
@@ -165,9 +165,12 @@ def test_samples_are_written_with_their_numbers(images, gan_jax_command):
         assert {*file["conditions"][:, 1].tolist()} == {0, 1}
     gan_jax_command("sample", images, "--n", 5, "--condition", "light=40", "--out", "some")
     assert len([*Path("some").glob("*.png")]) == 5
-    rows = [*csv.reader(Path("some/labels.csv").read_text().splitlines())]
-    assert rows[0] == ["file", "light", "odd"]
-    assert rows[1][:2] == ["000000.png", "40.0"]
+    written = json.loads(Path("some/dataset.json").read_text())
+    assert written["conditions"] == ["light", "odd"]
+    assert written["labels"][0][0] == "000000.png"
+    again = load(Data(source="folder:some"), conditional=True)
+    assert again.description.conditions.names == ("light", "odd")
+    assert (again.label[:, 0] == 40).all()
     gan_jax_command("sample", images, "--out", "sheet.png")
     assert Image.open("sheet.png").size[0] > 8 * 8
 
@@ -176,6 +179,9 @@ def test_a_number_varies_on_a_sheet(images, gan_jax_command):
     out, error = gan_jax_command("interpolate", images, "--vary", "light", "--paths", 3)
     assert (error, "3 walks of 10 samples" in out) == ("", True)
     assert (images / "interpolation.png").is_file()
+    flags = ["--vary", "odd", "--condition", "odd=1"]
+    _, error = gan_jax_command("interpolate", images, *flags)
+    assert error == "error: odd is to vary, and cannot be set, too\n"
     _, error = gan_jax_command("interpolate", images, "--vary", "age")
     assert error == "error: there is no condition age: only light, odd\n"
 
@@ -184,6 +190,55 @@ def test_a_number_varies_on_a_sheet(images, gan_jax_command):
 def test_what_is_no_number_is_refused(images, gan_jax_command, given):
     _, error = gan_jax_command("sample", images, "--condition", given)
     assert error == f"error: --condition takes names and numbers, as age=30, not {given!r}\n"
+
+
+def test_what_is_set_twice_or_too_large_is_refused(images, gan_jax_command):
+    _, error = gan_jax_command("sample", images, "--condition", "odd=1", "odd=0")
+    assert error == "error: --condition sets odd twice\n"
+    _, error = gan_jax_command("sample", images, "--condition", "odd=1e39")
+    assert error == "error: the condition odd is a number, not 1e+39\n"
+
+
+def test_another_split_is_read_by_the_names_of_the_run(images, gan_jax_command):
+    """In whichever order it has them, and with more of them."""
+    folder = Path(Run.open(images).config.data.source.partition(":")[2])
+    for split, heads in (("train", "file,light,odd"), ("test", "file,odd,more,light")):
+        Path("parts", split).mkdir(parents=True)
+        rows = [heads]
+        for i in range(16):
+            Image.open(folder / f"{i:02}.png").save(f"parts/{split}/{i:02}.png")
+            numbers = {"light": 4 * i, "odd": i % 2, "more": 7}
+            rows.append(",".join([f"{i:02}.png", *(str(numbers[h]) for h in heads.split(",")[1:])]))
+        Path("parts", split, "labels.csv").write_text("\n".join(rows))
+    data = Data(source="folder:parts")
+    config = dataclasses.replace(Run.open(images).config, iterations=1, data=data)
+    task = gan_jax.train(config, out="run") and Run.open("run").task
+    evaluator = task.evaluator(task.config.load(), split="test")
+    order = np.argsort(evaluator.real.labels[:, 0])
+    np.testing.assert_array_equal(evaluator.real.labels[order, 0], 4.0 * np.arange(16))
+
+
+def test_a_fork_is_told_the_same(images):
+    config = Run.open(images).config
+    other = dataclasses.replace(config.data, conditions=("odd", "light"))
+    config = dataclasses.replace(config, iterations=4, data=other)
+    with pytest.raises(InputError, match="is told light, odd, and the fork odd, light"):
+        gan_jax.train(config, out=images, fork="fork")
+
+
+def test_what_is_asked_for_is_chosen_for(gan_jax_command):
+    Path("mixed").mkdir()
+    rows = ["file,label,age"]
+    for i in range(60):
+        Image.new("L", (8, 8), 4 * i).save(f"mixed/{i:02}.png")
+        rows.append(f"{i:02}.png,{'cat' if i % 2 else 'dog'},{i}")
+    Path("mixed/labels.csv").write_text("\n".join(rows))
+    out, error = gan_jax_command("train", "folder:mixed", "--dry-run")
+    assert (error, "2 classes" in out) == ("", True)
+    flags = ["--data.conditions", "age", "--dry-run"]
+    out, error = gan_jax_command("train", "folder:mixed", *flags)
+    assert error == ""
+    assert "conditioned on age: by labels.csv" in out
 
 
 def test_it_is_evaluated_again_and_reported(images, gan_jax_command):

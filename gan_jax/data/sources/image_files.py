@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gan_jax.data import decoding, images, labels
-from gan_jax.data.conditions import conditions_of
+from gan_jax.data.conditions import conditions_of, in_float32
 from gan_jax.data.scanning import Scan, naturally, of_split
 from gan_jax.data.sources.base import Example, Labels, Lazy, label_at
 from gan_jax.data.sources.kinds import Kind, Looks, Request, lazy
@@ -39,11 +39,14 @@ class _Labelled:
     from_file: bool = False
     """Whether a file of labels says so, or else the folders that they are in."""
 
-    @property
     def labels(self) -> Labels:
-        """Of all images."""
+        """Of all images.
+
+        Raises:
+            InputError: numbers that float32 does not tell apart.
+        """
         if self.classes is None:
-            return np.array(self.of, np.float32)
+            return in_float32(self.numbers, np.array(self.of, np.float64))
         place: dict[labels.Label, int] = {name: i for i, name in enumerate(self.classes)}
         return np.array([place[name] for name in self.of], np.int32)
 
@@ -82,7 +85,7 @@ def load(request: Request, store: Store) -> Lazy:
     headers = _headers(store, files, request.skip_bad_images)
     channels = request.form.channels or _common_channels(files, headers)
     form = dataclasses.replace(request.form, channels=channels)
-    of = None if given is None else given.labels
+    of = None if given is None else given.labels()
     told = None
     if given is not None and of is not None and given.classes is None:
         told = conditions_of(given.numbers, of)
@@ -117,7 +120,7 @@ def look(request: Request, store: Store) -> Looks:
     if not headers:
         raise InputError("none of the images can be read")
     beside = labels.beside([found.folder, whole.folder])
-    told = None if beside is None else labels.read(beside)
+    told = None if beside is None else labels.read(beside, request.conditions)
     of = found.tops if told is None else told.of(found.files)
     counts = Counter(str(label) for label in of if label is not None)
     numbers = () if told is None else told.conditions

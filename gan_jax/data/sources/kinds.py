@@ -103,7 +103,8 @@ class Kind:
             shape[-1],
             tuple(int(counts[c]) for c in classes),
             tuple(description.name_of(c) for c in classes),
-            conditions=() if told is None else told.names,
+            "label" if told is None else "conditions",
+            () if told is None else told.names,
         )
 
 

@@ -46,6 +46,10 @@ def load(request: Request) -> Source:
     them from `folder:a`; without, each once."""
     parts = _parts(request.argument, request.split)
     found = [part.kind.load(part.of(request)) for part in parts]
+    told = found[0].description.conditions
+    if told is not None:  # the others may have them in another order, or more
+        request = dataclasses.replace(request, conditions=told.names)
+        found = [found[0], *(part.kind.load(part.of(request)) for part in parts[1:])]
     names = [part.name for part in parts]
     shape, dtype = found[0].description.shape, found[0].dtype
     for name, source in zip(names, found, strict=True):
@@ -183,7 +187,9 @@ def look(request: Request) -> Looks:
         sizes.update(dict(zip(one.class_names, one.class_sizes, strict=True)))
     if not all(one.class_sizes for one in looks):
         sizes.clear()
-    numbers = {one.conditions for one in looks}
+    numbers = looks[0].conditions
+    if any(not {*numbers} <= {*one.conditions} for one in looks):
+        numbers = ()
     return Looks(
         tuple(size for one in looks for size in one.sizes),
         sum(one.examples for one in looks),
@@ -191,7 +197,7 @@ def look(request: Request) -> Looks:
         tuple(sizes.values()),
         tuple(sizes),
         " and ".join(sorted({one.classes_by for one in looks})),
-        numbers.pop() if len(numbers) == 1 else (),
+        numbers,
         float(np.average([one.cut_out for one in looks], weights=[one.examples for one in looks])),
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from gan_jax.data.conditions import chosen, conditions_of
+from gan_jax.data.conditions import chosen, conditions_of, in_float32
 from gan_jax.data.scanning import naturally
 from gan_jax.data.sources.base import Examples
 from gan_jax.data.sources.kinds import Kind, Request, in_memory
@@ -101,8 +101,8 @@ def _conditions(
             f"the conditions in {path} are {numbers.dtype} of the shape {numbers.shape}, and not "
             f"numbers of the shape ({examples}, k)"
         )
-    numbers = numbers.astype(np.float32)
-    bad = np.flatnonzero(~np.isfinite(numbers).all(axis=1))
+    numbers = numbers.astype(np.float64)
+    bad = np.flatnonzero(~(np.abs(numbers) <= np.finfo(np.float32).max).all(axis=1))
     if len(bad):
         raise InputError(f"the conditions in {path} are not all finite: conditions[{bad[0]}], say")
     columns = numbers.shape[1]
@@ -110,7 +110,8 @@ def _conditions(
     if len(names) != columns or len({*names}) != columns:
         raise InputError(f"the conditions in {path} are {columns}, and condition_names {names}")
     places = chosen(names, wanted, path)
-    return tuple(names[place] for place in places), numbers[:, places]
+    names = tuple(names[place] for place in places)
+    return names, in_float32(names, numbers[:, places])
 
 
 def _labels(

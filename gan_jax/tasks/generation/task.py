@@ -404,7 +404,11 @@ class Generation:
         settings, name = settings or self.config.evaluation, self.config.data.source
         source = real = dataset.streams[0].source
         if split is not None:
-            real = source_of(self.config, split, data_dir)
+            config = self.config
+            if self.conditions is not None:  # whatever else, or in which order, the split has them
+                data = dataclasses.replace(config.data, conditions=self.conditions.names)
+                config = dataclasses.replace(config, data=data)
+            real = source_of(config, split, data_dir)
         extractor = make_extractor(settings.extractor, source, dataset=name, weights=weights)
         return Evaluator(
             self.subject,
