@@ -36,9 +36,9 @@ class Options:
     """Which, by name."""
     batch_size: int = 64
     """At most."""
-    turns: int = 7
+    turns: int = 5
     """Times that each is timed."""
-    seconds: float = 1.5
+    seconds: float = 1.0
     """Of a turn, at least."""
     out: Path | None = None
     """Where to write the figures, as JSON."""

@@ -19,6 +19,7 @@ from benchmarks import (
     flops,
     growth,
     jax_side,
+    options,
     pytest_log,
     records,
     throughput,
@@ -312,3 +313,14 @@ def test_pytest_writes_down_every_result(tmp_path):
     assert (found["passed"], found["failed"], found["skipped"]) == (1, 1, 1)
     assert found["failures"] == {"test_three.py::test_bad": "AssertionError: one"}
     assert "not here" in found["skips"]["test_three.py::test_skipped"]
+
+
+def test_what_default_options_cost(monkeypatch, tmp_path, capsys):
+    out = tmp_path / "found.json"
+    flags = ["--workloads", "mlp", "--turns", "3", "--seconds", "0.01", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", ["options", *flags])
+    options.main()
+    found = json.loads(out.read_text())["workloads"]["mlp"]
+    assert (found["batch_size"], len(found["ratio_of_turns"])) == (64, 3)
+    assert all(0.1 < ratio < 10 for ratio in found["ratio_of_turns"])
+    assert capsys.readouterr().out.startswith(f"mlp: {found['ratio']:.2f} (")
