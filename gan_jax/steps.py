@@ -43,6 +43,7 @@ def d_step(
     global norm, and `update_ratio`, the norm of the update over that of the parameters.
     """
 
+    _check_roles(d, g)
     objective = schedules.resolve(objective, _images_seen(d, batch, axis_name))
     return _update(d, g, objective.d_loss, batch, key, axis_name)
 
@@ -63,6 +64,7 @@ def g_step(
     matter to relativistic losses only, its labels to conditional models.
     """
 
+    _check_roles(d, g)
     images_seen = _images_seen(g, batch, axis_name)
     objective = schedules.resolve(objective, images_seen)
     new, metrics = _update(g, d, objective.g_loss, batch, key, axis_name)
@@ -71,6 +73,18 @@ def g_step(
         average = objective.ema.update(g.ema_params, new.params, images_seen, batch_size)
         new = new.replace(ema_params=average)
     return new, metrics
+
+
+def _check_roles(d: TrainState, g: TrainState) -> None:
+    """
+    Raises:
+        ValueError: they are the other way around, which a moving average gives away.
+    """
+    if d.ema_params is not None and g.ema_params is None:
+        raise ValueError(
+            "these are the generator's state where the discriminator's belongs, and the other way "
+            "around: d_step(d, g, …), g_step(g, d, …), alternate(d, g, …)"
+        )
 
 
 def _batch_size(batch: Batch, axis_name: str | None) -> int:

@@ -53,6 +53,23 @@ def test_no_gradient_reaches_the_opponent():
     assert_close(new.opt_state[0].mu, jax.tree.map(lambda x: 0.5 * x, own))  # b1 = ½
 
 
+def test_states_the_other_way_around_are_told():
+    objective = make_objective()
+    d, g = dcgans(objective)
+    arguments = images(), jax.random.key(0)
+    for step, first, second in ((gan_jax.d_step, g, d), (gan_jax.g_step, d, g)):
+        with pytest.raises(ValueError, match="generator's state where the discriminator's belongs"):
+            step(first, second, *arguments, objective=objective)
+
+
+def test_examples_of_another_shape_are_told():
+    objective = make_objective()
+    d, g = dcgans(objective)
+    batch = {"real": jnp.zeros((8, 32, 32, 1))}
+    with pytest.raises(ValueError, match=r"makes examples of \[16, 16, 1\], .* \[32, 32, 1\]"):
+        gan_jax.d_step(d, g, batch, jax.random.key(0), objective=objective)
+
+
 @pytest.mark.parametrize("name", ["real", "a"])
 def test_stored_images_are_no_batch(name):
     """They are integers from 0 to 255."""

@@ -36,8 +36,8 @@ class Adversarial(Sampled):
 
     Raises:
         TypeError: a loss that is none.
-        ValueError (when traced): a penalty on a discriminator with batch norm, whose input
-            gradients are not per example.
+        ValueError (when traced): a generator whose examples have not the shape of real ones, or a
+            penalty on a discriminator with batch norm, whose input gradients are not per example.
     """
 
     loss: Loss = struct.field(pytree_node=False)
@@ -87,10 +87,14 @@ class Adversarial(Sampled):
         z = parallel.per_example(
             lambda k: jax.random.normal(k, (self.latent_dim,)), key, len(batch["real"]), axis_name
         )
-        return g.apply(
+        fake, collections = g.apply(
             g_params, z, told(batch),
             train=True, axis_name=axis_name, key=jax.random.fold_in(key, NETWORK), **options,
         )  # fmt: skip
+        if fake.shape != batch["real"].shape:
+            made, real = (list(x.shape[1:]) for x in (fake, batch["real"]))
+            raise ValueError(f"the generator makes examples of {made}, the batch's are of {real}")
+        return fake, collections
 
     def d_loss_given_fake(
         self,

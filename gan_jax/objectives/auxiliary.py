@@ -14,6 +14,9 @@ class AuxiliaryClassifier(Wrapper):
     """Adds the classification of real and generated examples to both losses. It is for
     discriminators that return class logits [B, classes] beside the logits.
 
+    The discriminator's is the mean over real and generated examples: half of the paper's L_C, which
+    is the sum of both kinds' means. A `weight` of 2 is the paper's.
+
     Source: Odena et al., "Conditional Image Synthesis with Auxiliary Classifier GANs", 2017.
 
     Raises (when traced):

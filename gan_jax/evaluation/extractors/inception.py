@@ -41,6 +41,8 @@ def load(path: str | Path | None = None) -> Extractor:
     A file whose name ends in a hyphen and at least eight hexadecimal digits is taken for one that
     was named by PyTorch's convention: its SHA-256 must begin with them.
 
+    Its logits are those without the output's bias, which published Inception scores are of.
+
     The extractor takes images of 1, 3 or 4 channels and any size. As in pytorch-fid they are
     brought to 299×299 by bilinear interpolation without a low-pass filter, so that large ones
     alias.
@@ -60,7 +62,8 @@ def load(path: str | Path | None = None) -> Extractor:
 
 def _apply(variables: dict, images: Num[Array, "b h w c"]) -> tuple[Array, Array]:
     output: Any = InceptionV3().apply(variables, prepare(images))
-    return output
+    features, logits = output
+    return features, logits - variables["params"]["fc"]["bias"]
 
 
 def prepare(images: Num[Array | np.ndarray, "b h w c"]) -> Float[Array, "b 299 299 3"]:
