@@ -165,13 +165,12 @@ class WassersteinGP(Penalty):
 
 
 class DRAGAN(Penalty):
-    """λ · E(‖∇ₓ D(x̂)‖ − 1)² at x̂ = x + α·½·std(x)·u, with α ~ U(0, 1) for each example, and
-    u ~ U(0, 1) of the shape of x.
+    """λ · E(‖∇ₓ D(x̂)‖ − 1)² at x̂ = x + ½·std(x)·u, with u ~ U(0, 1) of the shape of x.
 
     std(x) is one number: over all pixels of all real examples of the (global) batch.
 
     Source: Kodali et al., "On Convergence and Stability of GANs", 2017, §2.3, and its published
-    code (λ = 10), which goes part of the way α to the perturbed example.
+    code (λ = 10).
     """
 
     weight: Scheduled = 10.0
@@ -186,13 +185,9 @@ class DRAGAN(Penalty):
         axis_name = critic.axis_name
         center = parallel.mean(jnp.mean(real), axis_name)
         std = jnp.sqrt(parallel.mean(jnp.mean(jnp.square(real - center)), axis_name))
-
-        def perturbation(key: Key[Array, ""]) -> Array:
-            part, whole = jax.random.split(key)
-            alpha = jax.random.uniform(part, (), real.dtype)
-            return alpha * jax.random.uniform(whole, real.shape[1:], real.dtype)
-
-        noise = parallel.per_example(perturbation, key, len(real), axis_name)
+        noise = parallel.per_example(
+            lambda k: jax.random.uniform(k, real.shape[1:], real.dtype), key, len(real), axis_name
+        )
         nearby = real + 0.5 * std * noise
         return self.weight * jnp.mean(jnp.square(_norms(critic.at(nearby).gradients) - 1))
 

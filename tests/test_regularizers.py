@@ -112,15 +112,11 @@ def test_dragan_perturbs_upwards_by_up_to_half_a_deviation(shape):
     nearby, value = seen_by(DRAGAN(weight=2.0), real, fake)
     noise = (nearby - real) / (0.5 * np.float64(real).std())
     assert -1e-5 < noise.min() < 0.01
-    assert 0.9 < noise.max() < 1 + 1e-5
-    np.testing.assert_allclose(noise.mean(), 0.25, atol=0.04)  # of α and u, each ½
+    assert 0.99 < noise.max() < 1 + 1e-5
+    np.testing.assert_allclose(noise.mean(), 0.5, atol=0.06)
     rows = noise.reshape(256, -1)
-    assert (rows.std(axis=1) > 1e-6).all()  # a draw for every pixel
-    assert (rows.std(axis=0) > 0.15).all()  # and for every example
-    if rows.shape[1] > 50:  # α: the largest of an example's draws, evenly between 0 and 1
-        np.testing.assert_allclose(
-            np.quantile(rows.max(axis=1), (0.1, 0.5, 0.9)), (0.1, 0.5, 0.9), atol=0.1
-        )
+    assert (rows.std(axis=1) > 1e-3).all()  # a draw for every pixel
+    assert (rows.std(axis=0) > 0.2).all()  # and for every example
     norms = np.linalg.norm(nearby.reshape(256, -1), axis=1)
     np.testing.assert_allclose(value, 2.0 * np.mean((norms - 1) ** 2), rtol=1e-5)
 
