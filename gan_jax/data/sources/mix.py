@@ -47,9 +47,12 @@ def load(request: Request) -> Source:
     parts = _parts(request.argument, request.split)
     found = [part.kind.load(part.of(request)) for part in parts]
     told = found[0].description.conditions
-    if told is not None:  # the others may have them in another order, or more
+    if told is not None:  # others may have them in another order, or more, and are read anew
         request = dataclasses.replace(request, conditions=told.names)
-        found = [found[0], *(part.kind.load(part.of(request)) for part in parts[1:])]
+        found = [
+            source if _numbers_of(source) == told.names else part.kind.load(part.of(request))
+            for part, source in zip(parts, found, strict=True)
+        ]
     names = [part.name for part in parts]
     shape, dtype = found[0].description.shape, found[0].dtype
     for name, source in zip(names, found, strict=True):
@@ -135,9 +138,13 @@ def _mixture(found: Sequence[Source], parts: Sequence[_Part]) -> Mixture:
 
 def _common_numbers(found: Sequence[Source]) -> tuple[str, ...]:
     """The names of the numbers that all sources are conditioned on; none unless these agree."""
-    told = [source.description.conditions for source in found]
-    names = {() if one is None else one.names for one in told}
+    names = {_numbers_of(source) for source in found}
     return names.pop() if len(names) == 1 else ()
+
+
+def _numbers_of(source: Source) -> tuple[str, ...]:
+    told = source.description.conditions
+    return () if told is None else told.names
 
 
 def _united(
