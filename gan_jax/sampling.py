@@ -30,9 +30,9 @@ def generate(
 
     `truncation` is for networks that take it (StyleGAN2): below 1, less variety of higher quality.
     """
-    params = g.params if g.ema_params is None else g.ema_params
     options: dict[str, Any] = {} if truncation is None else {"truncation": truncation}
-    output, _ = g.apply(params, z, label, train=False, **options)
+    g = g.averaged()
+    output, _ = g.apply(g.params, z, label, train=False, **options)
     return output
 
 

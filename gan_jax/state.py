@@ -18,6 +18,15 @@ OBJECTIVE = "objective"
 update to the next, such as moving averages of logits."""
 
 
+AVERAGED = "averaged"
+"""The collection of a generator's state that its network never sees either: the moving averages of
+those collections that are named in STATISTICS, which belong to `ema_params`."""
+
+STATISTICS = ("batch_stats",)
+"""Collections that depend on the parameters as a whole, so that those of one set of parameters do
+not fit another: what batch norm knows of its inputs, under Linen's name."""
+
+
 def remember(collections: dict[str, PyTree], memory: dict[str, PyTree]) -> dict[str, PyTree]:
     """Collections in which the objective remembers this too; the same ones if it is nothing."""
     if not memory:
@@ -41,10 +50,11 @@ class TrainState(struct.PyTreeNode):
     params: PyTree
     collections: dict[str, PyTree]
     """Every variable that is not a parameter: batch statistics, spectral-norm vectors; and under
-    OBJECTIVE, what the objective remembers."""
+    OBJECTIVE, what the objective remembers, and under AVERAGED, the statistics of `ema_params`."""
     opt_state: optax.OptState
     ema_params: PyTree | None
-    """The moving average of `params`: of the generator, None for the discriminator."""
+    """The moving average of `params`: of the generator, None for the discriminator. To generate by
+    it, take `averaged()`, which has the statistics that belong to it."""
     apply_fn: Callable[..., Any] = struct.field(pytree_node=False)
     tx: optax.GradientTransformation = struct.field(pytree_node=False)
 
@@ -60,6 +70,9 @@ class TrainState(struct.PyTreeNode):
         """A state before its first update, from a network's initial `{"params": …, …}`."""
         collections = dict(variables)
         params = collections.pop("params")
+        statistics = {name: collections[name] for name in STATISTICS if name in collections}
+        if ema and statistics:
+            collections[AVERAGED] = jax.tree.map(jnp.copy, statistics)
         return cls(
             step=jnp.zeros((), jnp.int32),
             params=params,
@@ -94,7 +107,8 @@ class TrainState(struct.PyTreeNode):
 
         `axis_name` and `key` reach networks that take them, `options` any network.
         """
-        seen = {name: c for name, c in self.collections.items() if name != OBJECTIVE}
+        unseen = (OBJECTIVE, AVERAGED)
+        seen = {name: c for name, c in self.collections.items() if name not in unseen}
         variables = {"params": params, **seen}
         options["train"] = train
         for name, value in (("axis_name", axis_name), ("key", key)):
@@ -104,6 +118,14 @@ class TrainState(struct.PyTreeNode):
             output, updated = self.apply_fn(variables, *inputs, mutable=list(seen), **options)
             return output, self.collections | dict(updated)
         return self.apply_fn(variables, *inputs, **options), self.collections
+
+    def averaged(self) -> "TrainState":
+        """The state whose `params` are the moving average, with the statistics that belong to it;
+        this one, where there is no average."""
+        if self.ema_params is None:
+            return self
+        statistics = self.collections.get(AVERAGED, {})
+        return self.replace(params=self.ema_params, collections=self.collections | statistics)
 
     def updated(self, gradients: PyTree, collections: dict[str, PyTree]) -> "TrainState":
         """The state after one optimiser step."""

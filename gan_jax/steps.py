@@ -70,8 +70,7 @@ def g_step(
     new, metrics = _update(g, d, objective.g_loss, batch, key, axis_name)
     if g.ema_params is not None and objective.ema is not None:
         batch_size = _batch_size(batch, axis_name)
-        average = objective.ema.update(g.ema_params, new.params, images_seen, batch_size)
-        new = new.replace(ema_params=average)
+        new = objective.ema.follow(g, new, images_seen, batch_size)
     return new, metrics
 
 

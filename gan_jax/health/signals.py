@@ -273,7 +273,8 @@ def assess(
     fake, _ = g.apply(g.params, inputs, train=True, **options)
     averaged = None
     if g.ema_params is not None:
-        averaged, _ = g.apply(g.ema_params, inputs, train=False, **options)
+        averaging = g.averaged()
+        averaged, _ = averaging.apply(averaging.params, inputs, train=False, **options)
     measured = compare(reference, fake, averaged, judge=judge, generator_loss=loss.generator)
     return measured._replace(scalars=measured.scalars | drift(g))
 

@@ -11,7 +11,7 @@ from flax import serialization, traverse_util
 from orbax.checkpoint import utils as ocp_utils
 
 from gan_jax.errors import InputError
-from gan_jax.state import TrainState
+from gan_jax.state import AVERAGED, TrainState
 
 
 class Checkpoints:
@@ -84,9 +84,16 @@ class Checkpoints:
         """
         like = _as_tree(d, g)
         saved = self._manager.item_metadata(iteration).tree
+        statistics: Any = {}
+        if AVERAGED not in saved["g"]["collections"]:
+            statistics = like["g"]["collections"].pop(AVERAGED, {})
         _check_same_leaves(_shapes(saved), _shapes(like), self.directory / str(iteration))
         host = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
         tree = self._manager.restore(iteration, args=ocp.args.StandardRestore(host))
+        if statistics:
+            # Saved before statistics were averaged: those in training were sampled with.
+            live = tree["g"]["collections"]
+            live[AVERAGED] = jax.tree.map(np.copy, {name: live[name] for name in statistics})
         restored: Any = tuple(
             serialization.from_state_dict(state, tree[name]) for state, name in ((d, "d"), (g, "g"))
         )

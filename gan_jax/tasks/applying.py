@@ -26,9 +26,9 @@ def floats(images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n h w c"]
 def make(g: TrainState, images: Array, domain: str | None = None) -> Array:
     """What a generator's moving average makes of a batch of images; of several generators, that of
     a `domain`."""
-    params = g.params if g.ema_params is None else g.ema_params
     options: dict[str, Any] = {} if domain is None else {"domain": domain}
-    return g.apply(params, images, train=False, **options)[0]
+    g = g.averaged()
+    return g.apply(g.params, images, train=False, **options)[0]
 
 
 def make_all(
