@@ -165,7 +165,8 @@ class WassersteinGP(Penalty):
 
 
 class DRAGAN(Penalty):
-    """λ · E(‖∇ₓ D(x̂)‖ − 1)² at x̂ = x + ½·std(x)·u, with u ~ U(0, 1) of the shape of x.
+    """λ · E(‖∇ₓ D(x̂)‖ − 1)² at x̂ = x + α·½·std(x)·u, with u ~ U(0, 1) of the shape of x and one
+    α ~ U(0, 1) for each example.
 
     std(x) is one number: over all pixels of all real examples of the (global) batch.
 
@@ -185,10 +186,13 @@ class DRAGAN(Penalty):
         axis_name = critic.axis_name
         center = parallel.mean(jnp.mean(real), axis_name)
         std = jnp.sqrt(parallel.mean(jnp.mean(jnp.square(real - center)), axis_name))
-        noise = parallel.per_example(
-            lambda k: jax.random.uniform(k, real.shape[1:], real.dtype), key, len(real), axis_name
-        )
-        nearby = real + 0.5 * std * noise
+
+        def towards(key):
+            alpha_key, u_key = jax.random.split(key)
+            u = jax.random.uniform(u_key, real.shape[1:], real.dtype)
+            return jax.random.uniform(alpha_key, dtype=real.dtype) * u
+
+        nearby = real + 0.5 * std * parallel.per_example(towards, key, len(real), axis_name)
         return self.weight * jnp.mean(jnp.square(_norms(critic.at(nearby).gradients) - 1))
 
 

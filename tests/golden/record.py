@@ -217,18 +217,6 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
             for name, value in (("orthogonal", 1e-2), ("clip_gradients", 0.5))
         },
     ),
-    "dragan": (
-        "digits",
-        {
-            "data.resolution": 8,
-            "objective.loss": "non_saturating",
-            "objective.r1": 0.0,
-            "objective.r2": 0.0,
-            "objective.dragan": 1.0,
-            "objective.lazy": 4,
-            "seed": 7,
-        },
-    ),
     "bfloat16": (
         "digits",
         {"data.resolution": 8, "generator.dtype": "bfloat16", "discriminator.dtype": "bfloat16"},
