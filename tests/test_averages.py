@@ -11,7 +11,6 @@ from sklearn.datasets import load_digits
 
 import gan_jax
 from gan_jax import losses, networks, regularizers, sampling
-from gan_jax.runs.checkpoints import Checkpoints
 from gan_jax.state import AVERAGED
 from gan_jax.steps import iterate
 
@@ -108,17 +107,3 @@ def test_averaged_statistics_are_those_of_the_averaged_network():
 
     assert error(averaged) < 0.02
     assert error(g) > 0.04
-
-
-def test_checkpoints_from_before_begin_with_the_live_statistics(tmp_path):
-    d, g = dcgans(make_objective())
-    old = {name: c for name, c in g.collections.items() if name != AVERAGED}
-    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
-        checkpoints.save(1, d, g.replace(collections=old))
-        checkpoints.wait()
-        _, restored = checkpoints.restore(1, d, g)
-        checkpoints.save(2, d, g)
-        checkpoints.wait()
-        _, whole = checkpoints.restore(2, d, g)
-    assert_close(restored.collections[AVERAGED]["batch_stats"], g.collections["batch_stats"])
-    assert_close(whole.collections, g.collections)

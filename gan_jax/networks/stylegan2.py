@@ -64,11 +64,12 @@ class Mapping(nn.Module):
 
     def _embedding(self, label: Label | None) -> Float[Array, "b s"]:
         classes = self.num_classes or 0
-        if label is not None and is_condition(label):
-            # Of a multiple of one vector, its length would be lost to the normalization.
-            label = jnp.pad(label, ((0, 0), (0, 1)), constant_values=1.0)
-            classes += 1
-        return Embed(classes, self.features, name="label")(label)
+        of_label = Embed(classes, self.features, name="label")(label) / math.sqrt(classes)
+        # The length of a multiple of one vector would be lost to the normalization, so that of
+        # conditions the bias is no zero from the start.
+        conditions = label is not None and is_condition(label)
+        init = nn.initializers.normal(1.0) if conditions else nn.initializers.zeros
+        return of_label + self.param("label_bias", init, (self.features,), jnp.float32)
 
 
 class Generator(nn.Module):

@@ -1,5 +1,6 @@
 """Checkpoints: the two train states, kept by Orbax."""
 
+import functools
 import logging
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from orbax.checkpoint import utils as ocp_utils
 
 from gan_jax.errors import InputError
 from gan_jax.state import AVERAGED, TrainState
+
+_Path = tuple[str, ...]
 
 
 class Checkpoints:
@@ -83,17 +86,19 @@ class Checkpoints:
                 optimiser.
         """
         like = _as_tree(d, g)
-        saved = self._manager.item_metadata(iteration).tree
-        statistics: Any = {}
-        if AVERAGED not in saved["g"]["collections"]:
-            statistics = like["g"]["collections"].pop(AVERAGED, {})
-        _check_same_leaves(_shapes(saved), _shapes(like), self.directory / str(iteration))
         host = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
+        saved = _leaves(self._manager.item_metadata(iteration).tree)
+        later = {
+            path: _removed(host, path)
+            for path in _leaves(host).keys() - saved.keys()
+            if path[:3] == _STATISTICS or path[-2:] == _LABEL_BIAS
+        }
+        _check_same_leaves(saved, _leaves(host), self.directory / str(iteration))
         tree = self._manager.restore(iteration, args=ocp.args.StandardRestore(host))
-        if statistics:
-            # Saved before statistics were averaged: those in training were sampled with.
-            live = tree["g"]["collections"]
-            live[AVERAGED] = jax.tree.map(np.copy, {name: live[name] for name in statistics})
+        for path, zeros in later.items():
+            # Before statistics were averaged, those in training were sampled with.
+            live = (*path[:2], *path[3:])
+            _put(tree, path, _at(tree, live).copy() if path[:3] == _STATISTICS else zeros)
         restored: Any = tuple(
             serialization.from_state_dict(state, tree[name]) for state, name in ((d, "d"), (g, "g"))
         )
@@ -118,18 +123,44 @@ def _as_tree(d: TrainState, g: TrainState) -> dict[str, Any]:
     return {"d": serialization.to_state_dict(d), "g": serialization.to_state_dict(g)}
 
 
-def _shapes(tree: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    flat: dict[str, Any] = traverse_util.flatten_dict(tree, sep="/")
-    return {name: tuple(leaf.shape) for name, leaf in flat.items() if leaf is not None}
+_STATISTICS = ("g", "collections", AVERAGED)
+_LABEL_BIAS = ("mapping", "label_bias")
+"""Leaves that checkpoints of 0.1.0 lack. With a bias of 0, StyleGAN2's embedding of labels is what
+it was."""
 
 
-def _check_same_leaves(
-    saved: dict[str, tuple[int, ...]], like: dict[str, tuple[int, ...]], path: Path
-) -> None:
-    for name in sorted(saved.keys() | like.keys()):
-        there, here = saved.get(name, "absent"), like.get(name, "absent")
+def _leaves(tree: dict[str, Any]) -> dict[_Path, Any]:
+    flat: dict[_Path, Any] = traverse_util.flatten_dict(tree)
+    return {path: leaf for path, leaf in flat.items() if leaf is not None}
+
+
+def _at(tree: dict[str, Any], path: _Path) -> Any:
+    return functools.reduce(lambda node, name: node[name], path, tree)
+
+
+def _removed(tree: dict[str, Any], path: _Path) -> Any:
+    """The leaf that was there. Nothing stays that held only this."""
+    leaf = _at(tree, path[:-1]).pop(path[-1])
+    while path := path[:-1]:
+        if not _at(tree, path):
+            _at(tree, path[:-1]).pop(path[-1])
+    return leaf
+
+
+def _put(tree: dict[str, Any], path: _Path, leaf: Any) -> None:
+    for name in path[:-1]:
+        tree = tree.setdefault(name, {})
+    tree[path[-1]] = leaf
+
+
+def _check_same_leaves(saved: dict[_Path, Any], like: dict[_Path, Any], where: Path) -> None:
+    def shape(leaves: dict[_Path, Any], path: _Path) -> Any:
+        return tuple(leaves[path].shape) if path in leaves else "absent"
+
+    for path in sorted(saved.keys() | like.keys()):
+        there, here = shape(saved, path), shape(like, path)
         if there != here:
             raise InputError(
-                f"the checkpoint {path} is of another architecture: {name} is {there} there and "
-                f"{here} here"
+                f"the checkpoint {where} is of another architecture: {'/'.join(path)} is {there} "
+                f"there and {here} here"
             )

@@ -76,13 +76,19 @@ def modulated(p, w, demodulate=True):
 
 def mapped(p, inputs):
     x = np.concatenate([normalize(x) for x in inputs])
-    for i in range(len(p) - ("label" in p)):
+    for i in range(sum(name.startswith("dense_") for name in p)):
         x = lrelu(dense(p[f"dense_{i}"], x, multiplier=0.01))
     return x
 
 
+def embedded(p, label):
+    """A linear layer of the one-hot class, whose weights are scaled by the number of classes."""
+    table = p["label"]["embedding"]
+    return table[label] / np.sqrt(len(table)) + p["label_bias"]
+
+
 def generated(p, noise, z, label):
-    w = mapped(p["mapping"], [z, p["mapping"]["label"]["embedding"][label]])
+    w = mapped(p["mapping"], [z, embedded(p["mapping"], label)])
     x, image = p["constant"], 0.0
     for i, field in enumerate(noise):
         kernel = modulated(p[f"conv_{i}"], w)
@@ -118,7 +124,7 @@ def judged(p, residual, images, labels, group):
         x = lrelu(convolve(x, scaled(p["conv_0"]), padding=1) + p["conv_0"]["bias"])
         x = dense(p["logit"], lrelu(dense(p["dense"], x.ravel())))
         if "mapping" in p:
-            embedding = mapped(p["mapping"], [p["mapping"]["label"]["embedding"][label]])
+            embedding = mapped(p["mapping"], [embedded(p["mapping"], label)])
             x = x @ embedding / np.sqrt(len(embedding))
         logits.append(np.squeeze(x))
     return np.stack(logits)
@@ -504,9 +510,9 @@ def test_whole_groups_are_judged_alike_wherever_they_are():
     apply = jax.jit(module.apply)
     whole = apply(variables, PICTURES, LABEL)
     parts = [apply(variables, PICTURES[i : i + 2], LABEL[i : i + 2]) for i in (0, 2, 4)]
-    np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-4, atol=1e-5)
     alone = jax.jit(module.clone(minibatch_std=1).apply)(variables, PICTURES, LABEL)
-    assert np.abs(alone - whole).min() > 1e-3
+    assert np.abs(alone - whole).min() > 3e-4
 
 
 @pytest.mark.parametrize(
