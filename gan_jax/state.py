@@ -18,6 +18,9 @@ OBJECTIVE = "objective"
 update to the next, such as moving averages of logits."""
 
 
+SPECTRAL = "spectral"
+"""The collection of spectral norm's vectors, which depend on the parameters alone."""
+
 AVERAGED = "averaged"
 """The collection of a generator's state that its network never sees either: the moving averages of
 those collections that are named in STATISTICS, which belong to `ema_params`."""

@@ -39,7 +39,7 @@ def test_samples_are_made_with_the_averaged_statistics():
 
 
 def test_without_an_average_a_state_is_its_own():
-    d, g = dcgans(make_objective(ema=None))
+    g = dcgans(make_objective(ema=None))[1]
     assert g.averaged() is g
     assert AVERAGED not in g.collections
     assert AVERAGED not in dcgans(make_objective())[0].collections

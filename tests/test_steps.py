@@ -280,6 +280,31 @@ def test_penalties_refuse_batch_norm():
         gan_jax.d_step(d, g, images(), jax.random.key(0), objective=objective)
 
 
+@pytest.mark.parametrize("of_batches", [True, False])
+def test_penalties_refuse_statistics_of_batches_by_any_name(of_batches):
+    """What counts is whether a collection depends on what was shown, not what it is called."""
+
+    def apply_fn(variables, x, label=None, *, train, mutable=()):
+        del label, train, mutable
+        center = jnp.mean(x, axis=0) if of_batches else variables["moments"] + 1
+        return jnp.sum(variables["params"] * (x - center), axis=1), {"moments": center}
+
+    variables = {"params": jnp.ones(2), "moments": jnp.zeros(2)}
+    d = gan_jax.TrainState.create(apply_fn=apply_fn, variables=variables, tx=optax.sgd(0.1))
+    _, g = mlps(make_objective())
+
+    def update(*penalties):
+        objective = make_objective(regularizers=penalties)
+        return gan_jax.d_step(d, g, points(), jax.random.key(0), objective=objective)[0]
+
+    assert update().step == 1
+    if not of_batches:
+        assert update(regularizers.R1()).step == 1
+        return
+    with pytest.raises(ValueError, match="without batch norm.*'moments' is about the batch"):
+        update(regularizers.R1())
+
+
 def plain_penalty(critic, real, fake, key, scale=1.0):
     return scale * 3.0 + 0 * critic(real).sum()
 

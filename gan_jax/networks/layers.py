@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 
 from gan_jax.conditioning import Label, is_condition
 from gan_jax.resolutions import Resolution, in_words, sides
+from gan_jax.state import SPECTRAL
 
 Dtype = Any
 Initializer = Callable[..., Array]
@@ -489,7 +490,7 @@ def _spectral_normalize(layer: nn.Module, weight: Array, train: bool) -> Array:
         v = _normalize(jax.random.normal(layer.make_rng("params"), (matrix.shape[1],)))
         return lax.fori_loop(0, 15, lambda _, uv: step(uv[1]), step(v))
 
-    vectors = layer.variable("spectral", "uv", initial)
+    vectors = layer.variable(SPECTRAL, "uv", initial)
     if train and not layer.is_initializing():
         vectors.value = step(vectors.value[1])
     u, v = vectors.value

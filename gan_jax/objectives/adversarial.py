@@ -15,7 +15,6 @@ from gan_jax.ema import EMA
 from gan_jax.losses import Loss
 from gan_jax.objectives.critic import Discriminator
 from gan_jax.objectives.discrimination import (
-    check_examples_apart,
     discriminate,
     first_memory,
     settled,
@@ -106,7 +105,6 @@ class Adversarial(Sampled):
         axis_name: str | None = None,
     ) -> tuple[Scalar, Aux]:
         """The discriminator's loss and penalties on real examples and these generated ones."""
-        check_examples_apart(d, self.regularizers)
         real = batch["real"]
         discriminator = self._discriminator(d, d_params, batch, key, axis_name)
         smoothing = (

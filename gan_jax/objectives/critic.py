@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from gan_jax.critic import Judged, of_examples
 from gan_jax.objectives.streams import NETWORK
-from gan_jax.state import TrainState
+from gan_jax.state import OBJECTIVE, SPECTRAL, TrainState
 
 
 class Discriminator:
@@ -64,6 +64,34 @@ class Discriminator:
         self._keep(classes, self.collections)
         return logits.reshape(-1)
 
+    def check_examples_apart(self, x: Array) -> None:
+        """
+        Raises:
+            ValueError: the network keeps statistics of what it is shown, as batch norm does.
+        """
+        for name in self.collections.keys() - {OBJECTIVE, SPECTRAL}:
+            if self._depends(name, x):
+                raise ValueError(
+                    "penalties need a discriminator without batch norm: with it, logit and "
+                    "gradient at one example depend on the others (use norm='none' or 'spectral'). "
+                    f"This one's collection {name!r} is about the batch that it is shown"
+                )
+
+    def _depends(self, collection: str, x: Array) -> bool:
+        """Whether an update of this collection has to do with the examples shown: then it cannot be
+        the same for all of several batches."""
+
+        def updated(x):
+            return self._output(x, self._key)[1][collection]
+
+        try:
+            jax.eval_shape(jax.vmap(updated, out_axes=None), x[None])
+        except ValueError as error:
+            if "out_axes" not in str(error):
+                raise
+            return True
+        return False
+
     def __call__(self, x: Array) -> Float[Array, " b"]:
         """As outside training."""
         return of_examples(self._apply(x, train=False)[0])
@@ -75,16 +103,20 @@ class Discriminator:
 
     def _apply(self, x: Array, *, train: bool = True):
         """Logits, and beside them class logits and collections."""
+        key = jax.random.fold_in(self._key, self._shown)
+        self._shown += 1
+        output, collections = self._output(x, key, train=train)
+        logits, classes = output if isinstance(output, tuple) else (output, None)
+        return logits, (classes, collections)
+
+    def _output(self, x: Array, key: Key[Array, ""], *, train: bool = True):
+        """The network's output, and its collections after that."""
         label = self._label
         if label is not None and len(x) > len(label):
             label = jnp.concatenate([label] * (len(x) // len(label)))
-        key = jax.random.fold_in(self._key, self._shown)
-        self._shown += 1
         if self._augmentation is not None:
             x = self._augmentation(x, key, self._axis_name)
         network_key = jax.random.fold_in(key, NETWORK) if train else None
-        output, collections = self._d.apply(
+        return self._d.apply(
             self._params, x, label, train=train, axis_name=self._axis_name, key=network_key
         )
-        logits, classes = output if isinstance(output, tuple) else (output, None)
-        return logits, (classes, collections)

@@ -13,7 +13,7 @@ from gan_jax.losses import LOSSES, Loss
 from gan_jax.objectives.critic import Discriminator
 from gan_jax.objectives.protocols import Scalar
 from gan_jax.regularizers import as_penalty
-from gan_jax.state import OBJECTIVE, TrainState
+from gan_jax.state import OBJECTIVE, SPECTRAL, TrainState
 
 Memory = dict[str, PyTree]
 """What penalties remember, by their place."""
@@ -81,12 +81,17 @@ def discriminate(
         together: Whether real and generated examples may be judged in one batch.
         axis_name: Of the device axis.
         options: Further arguments of the loss.
+
+    Raises:
+        ValueError: a penalty that takes examples apart, on a discriminator with batch norm.
     """
     if together and not regularizers:
         critic = None
         logits = discriminator.judge_together(real, fake)
     else:
         judged = discriminator.judge(real), discriminator.judge(fake)
+        if any(penalty.examples_apart for penalty in regularizers):
+            discriminator.check_examples_apart(real)
         critic = Critic(discriminator, *judged, axis_name, step)
         logits = critic.real.patches, critic.fake.patches
     real_logits, fake_logits = (parallel.gather(x, axis_name) for x in logits)
@@ -106,19 +111,7 @@ def discriminate(
 
 def takes_examples_apart(d: TrainState) -> bool:
     """Whether nothing that a discriminator remembers may be statistics of batches."""
-    return d.collections.keys() <= {"spectral", OBJECTIVE}
-
-
-def check_examples_apart(d: TrainState, regularizers: Sequence[Any]) -> None:
-    """
-    Raises:
-        ValueError: a penalty that takes examples apart, on a discriminator with batch norm.
-    """
-    if "batch_stats" in d.collections and any(p.examples_apart for p in regularizers):
-        raise ValueError(
-            "penalties need a discriminator without batch norm: with it, logit and gradient "
-            "at one example depend on the others (use norm='none' or 'spectral')"
-        )
+    return d.collections.keys() <= {SPECTRAL, OBJECTIVE}
 
 
 def _accuracies(

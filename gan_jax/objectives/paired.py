@@ -16,7 +16,6 @@ from gan_jax.metrics.perceptual import perceptual_distance
 from gan_jax.nodes import Node
 from gan_jax.objectives.critic import Discriminator
 from gan_jax.objectives.discrimination import (
-    check_examples_apart,
     discriminate,
     first_memory,
     settled,
@@ -94,7 +93,6 @@ class Paired(Node):
         axis_name: str | None = None,
     ) -> tuple[Scalar, Aux]:
         """The discriminator's loss and penalties on targets and on what is made of their inputs."""
-        check_examples_apart(d, self.regularizers)
         fake, _ = self._make(g, g.params, batch, key, axis_name)
         discriminator = self._discriminator(d, d_params, batch, key, axis_name)
         judgment = discriminate(

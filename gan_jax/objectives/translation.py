@@ -16,7 +16,6 @@ from gan_jax.networks.domains import DOMAINS, other
 from gan_jax.nodes import Node
 from gan_jax.objectives.critic import Discriminator
 from gan_jax.objectives.discrimination import (
-    check_examples_apart,
     discriminate,
     first_memory,
     settled,
@@ -102,7 +101,6 @@ class Translation(Node):
         axis_name: str | None = None,
     ) -> tuple[Scalar, Aux]:
         """Both discriminators' losses and penalties, on real images and on translated ones."""
-        check_examples_apart(d, self.regularizers)
         _check_sizes(batch)
         total: Any = 0.0
         metrics: dict[str, Scalar] = {}
