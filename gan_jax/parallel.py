@@ -29,6 +29,32 @@ def varying(tree: T, axis_name: str | None) -> T:
     return jax.tree.map(lambda x: lax.pcast(x, axis_name, to="varying"), tree)
 
 
+def check_named(states: PyTree, batch: PyTree, axis_name: str | None) -> None:
+    """
+    Raises:
+        ValueError: no `axis_name`, where members of an axis have parts of a batch: each would train
+            by its own part, and what should stay equal would drift apart without a sign of it.
+    """
+    if axis_name is not None:
+        return
+    for axis in jax.sharding.get_abstract_mesh().manual_axes:
+        # Of a `pmap`, or a `shard_map` that checks nothing, it is not known what varies over it.
+        known = axis in _varies(lax.axis_index(axis))
+        if not known or _varies(batch) & {axis} - _varies(states):
+            raise ValueError(
+                "within pmap or shard_map the members' parts of a batch are parts of one only if "
+                "the axis is named: pass its name, as in pmap(lambda …: d_step(…, axis_name='i'), "
+                "axis_name='i'). Members that are to train apart belong under vmap"
+            )
+
+
+def _varies(tree: PyTree) -> set[str]:
+    """The axes over which something in a tree is known to vary."""
+    return set().union(
+        *(jax.typeof(leaf).manual_axis_type.varying for leaf in jax.tree.leaves(tree))
+    )
+
+
 def mean(tree: T, axis_name: str | None) -> T:
     """The average of every floating-point leaf over the axis; other leaves as they are."""
     if axis_name is None:

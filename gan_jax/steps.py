@@ -80,10 +80,13 @@ def _check_roles(d: TrainState, g: TrainState) -> None:
         ValueError: they are the other way around, which a moving average gives away.
     """
     if d.ema_params is not None and g.ema_params is None:
-        raise ValueError(
-            "these are the generator's state where the discriminator's belongs, and the other way "
-            "around: d_step(d, g, …), g_step(g, d, …), alternate(d, g, …)"
-        )
+        raise ValueError(_OTHER_WAY_AROUND)
+
+
+_OTHER_WAY_AROUND = (
+    "these are the generator's state where the discriminator's belongs, and the other way around: "
+    "d_step(d, g, …), g_step(g, d, …), alternate(d, g, …)"
+)
 
 
 def _batch_size(batch: Batch, axis_name: str | None) -> int:
@@ -107,10 +110,16 @@ def _update(
         # Images as they are stored would be taken for numbers from 0 to 255.
         if (name == "real" or x.ndim == 4) and not jnp.issubdtype(x.dtype, jnp.floating):
             raise ValueError(f"batch[{name!r}] is {x.dtype}: scale images to floats in [−1, 1]")
+    parallel.check_named((state, opponent), batch, axis_name)
     here, there = parallel.varying((state, opponent), axis_name)
-    (_, aux), gradients = jax.value_and_grad(loss, has_aux=True)(
-        here.params, here, there, batch, key, axis_name
-    )
+    try:
+        (_, aux), gradients = jax.value_and_grad(loss, has_aux=True)(
+            here.params, here, there, batch, key, axis_name
+        )
+    except Exception as error:  # of any kind: networks raise it
+        if _traces(loss, there.params, there, here, batch, key, axis_name):
+            raise ValueError(_OTHER_WAY_AROUND) from error
+        raise
     gradients, collections, metrics = parallel.mean(
         (gradients, aux.collections, aux.metrics), axis_name
     )
@@ -120,6 +129,15 @@ def _update(
         "grad_norm": optax.tree.norm(gradients),
         "update_ratio": optax.tree.norm(update) / optax.tree.norm(state.params),
     }
+
+
+def _traces(function: Callable[..., Any], *arguments: Any) -> bool:
+    *traced, axis_name = arguments
+    try:
+        jax.eval_shape(lambda *traced: function(*traced, axis_name), *traced)
+    except Exception:
+        return False
+    return True
 
 
 @dataclasses.dataclass(frozen=True)

@@ -53,13 +53,30 @@ def test_no_gradient_reaches_the_opponent():
     assert_close(new.opt_state[0].mu, jax.tree.map(lambda x: 0.5 * x, own))  # b1 = ½
 
 
-def test_states_the_other_way_around_are_told():
-    objective = make_objective()
-    d, g = dcgans(objective)
-    arguments = images(), jax.random.key(0)
+@pytest.mark.parametrize("make", [(dcgans, images), (mlps, points)], ids=["dcgan", "mlp"])
+@pytest.mark.parametrize("average", [{}, {"ema": None}], ids=["averaged", "not averaged"])
+def test_states_the_other_way_around_are_told(make, average):
+    states, batch = make
+    objective = make_objective(**average)
+    d, g = states(objective)
+    arguments = batch(), jax.random.key(0)
     for step, first, second in ((gan_jax.d_step, g, d), (gan_jax.g_step, d, g)):
         with pytest.raises(ValueError, match="generator's state where the discriminator's belongs"):
             step(first, second, *arguments, objective=objective)
+
+
+def test_a_mistake_in_a_network_is_its_own():
+    """Not taken for states that were swapped."""
+
+    def broken(variables, z, label=None, *, train):
+        raise KeyError("mine")
+
+    d, g = mlps(make_objective(ema=None))
+    with pytest.raises(KeyError, match="mine"):
+        gan_jax.d_step(
+            d, g.replace(apply_fn=broken), points(), jax.random.key(0),
+            objective=make_objective(ema=None),
+        )  # fmt: skip
 
 
 def test_examples_of_another_shape_are_told():
@@ -301,7 +318,7 @@ def test_penalties_refuse_statistics_of_batches_by_any_name(of_batches):
     if not of_batches:
         assert update(regularizers.R1()).step == 1
         return
-    with pytest.raises(ValueError, match="without batch norm.*'moments' is about the batch"):
+    with pytest.raises(ValueError, match=r"without batch norm.*'moments' is about the batch"):
         update(regularizers.R1())
 
 

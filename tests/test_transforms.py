@@ -6,7 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import dcgans, images, largest_difference, make_objective, mlps, points, through
+from helpers import (
+    dcgans,
+    images,
+    largest_difference,
+    make_objective,
+    mlps,
+    need_devices,
+    points,
+    split,
+    through,
+)
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 
 import gan_jax
 from gan_jax import losses, regularizers
@@ -126,3 +138,34 @@ def test_a_network_that_knows_no_axis_runs_under_one(wrap):
     alone, _ = step(d, g, points(), jax.random.key(0))
     together, _ = through("pmap", step)(d, g, points(), jax.random.key(0))
     assert largest_difference(alone.params, together.params) < 1e-6
+
+
+def _apart(transform):
+    """An update by members that each have a part of a batch and a copy of the state, where nobody
+    named their axis; the states that they end with."""
+    d, g = mlps(make_objective())
+
+    def step(d, batch):
+        return gan_jax.d_step(d, g, batch, jax.random.key(0), objective=make_objective())[0]
+
+    if transform in ("pmap", "vmap"):
+        mapped = {"pmap": jax.pmap, "vmap": jax.vmap}[transform](step, in_axes=(None, 0))
+        return mapped(d, split(points()))
+    mesh = Mesh(np.array(jax.devices()), ("i",))
+    of_batch = P() if "replicated" in transform else P("i")
+    check = "unchecked" not in transform
+    specs = {"in_specs": (P(), of_batch), "out_specs": P()}
+    return jax.shard_map(step, mesh=mesh, **specs, check_vma=check)(d, points())
+
+
+@pytest.mark.parametrize("transform", ["pmap", "shard_map", "shard_map, unchecked"])
+def test_parts_of_a_batch_without_the_name_of_their_axis_are_refused(transform):
+    need_devices()
+    with pytest.raises(ValueError, match="only if the axis is named"):
+        _apart(transform)
+
+
+def test_members_without_a_common_batch_need_no_name():
+    need_devices()
+    assert _apart("vmap").step.shape == (4,)
+    assert _apart("shard_map, replicated").step == 1
