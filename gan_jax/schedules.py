@@ -26,7 +26,8 @@ class Schedule(Node):
     """`start` for the first `after` images, from there to `end` over `images` images, and constant
     from then on.
 
-    As a cosine: start + (end − start)·(1 − cos πt)/2, with t the fraction of the images seen.
+    As a cosine: start + (end − start)·(1 − cos πt)/2, with t the fraction of the images seen. In
+    float32 this is right to 2·10⁻⁷ of end − start, so that below t = 8·10⁻⁵ it is `start`.
 
     Source: for the cosine, the burn-in of Huang et al., "The GAN is dead; long live the GAN!",
     2024, appendix D.

@@ -8,8 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import regularizers
-from gan_jax.critic import Critic
+from gan_jax import networks, regularizers
+from gan_jax.critic import Critic, as_critic
 from gan_jax.nodes import Node
 from gan_jax.regularizers import (
     DRAGAN,
@@ -119,6 +119,22 @@ def test_dragan_perturbs_part_of_the_way_to_half_a_deviation(shape):
     assert (rows.std(axis=0) > 0.15).all()  # and for every example
     norms = np.linalg.norm(nearby.reshape(256, -1), axis=1)
     np.testing.assert_allclose(value, 2.0 * np.mean((norms - 1) ** 2), rtol=1e-5)
+
+
+def test_norms_of_a_critic_in_bfloat16_are_right_to_three_digits():
+    """What the module says of them, where a penalty compares them with 1 too."""
+    x = jax.random.uniform(KEY, (16, 16, 16, 3), minval=-1)
+    options = {"resolution": 16, "width": 16, "norm": "none"}
+    exact = networks.dcgan.Discriminator(**options)
+    variables = exact.init(KEY, x, train=True)
+
+    def norms(dtype):
+        module = networks.dcgan.Discriminator(**options, dtype=dtype)
+        critic = as_critic(lambda x: module.apply(variables, x, train=False), x, x)
+        return jnp.linalg.norm(critic.at(x).gradients.reshape(16, -1), axis=1)
+
+    error = norms(jnp.bfloat16) / norms(jnp.float32) - 1
+    assert 1e-5 < float(jnp.sqrt(jnp.mean(error**2))) < 5e-3
 
 
 def test_dragan_draws_one_alpha_an_example():

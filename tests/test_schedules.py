@@ -56,6 +56,13 @@ def test_nothing_changes_for_the_first_images(shape, seen, expected):
     np.testing.assert_allclose(jax.jit(schedule)(jnp.float32(seen)), expected, rtol=1e-6)
 
 
+def test_a_cosine_is_right_to_float32():
+    images = np.unique(np.logspace(0, 8, 5000).round())
+    expected = np.sin(np.pi * np.float64(np.float32(images)) / 1e8 / 2) ** 2
+    found = np.asarray(Schedule(0.0, 1.0, 1e8)(jnp.asarray(images)), np.float64)
+    np.testing.assert_allclose(found, expected, atol=2e-7)
+
+
 def test_the_wait_is_a_leaf():
     waits = jax.vmap(lambda after: Schedule(0.0, 1.0, 10, "linear", after)(12))(jnp.arange(3) * 5.0)
     np.testing.assert_allclose(waits, [1.0, 0.7, 0.2], rtol=1e-6)

@@ -413,7 +413,12 @@ def batch_norm(
     train: bool, axis_name: str | None, dtype: Dtype, name: str, *, affine: bool = True
 ) -> nn.BatchNorm:
     """Batch norm over the global batch (Ioffe and Szegedy, 2015), with running averages for use
-    outside training; not `affine`, without a gain and a bias of its own."""
+    outside training; not `affine`, without a gain and a bias of its own.
+
+    The running variance averages the variances that batches are divided by: sums of squares over n,
+    where PyTorch's averages those over n − 1. With the n = batch · height · width of images the two
+    differ by less than a thousandth from 1,000 on.
+    """
     return nn.BatchNorm(
         use_running_average=not train,
         momentum=0.9,

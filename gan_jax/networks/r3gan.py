@@ -8,6 +8,9 @@ Both networks have a stage of residual blocks at each resolution from 4×4 up, a
 `groups` list their stages in that order: n of them make images of 4·2^(n−1) pixels, or 2^(n−1)
 times as large as `start`. The discriminator passes through them the other way.
 
+The published training draws another real batch for the generator's update, beside which its logits
+stand; in `gan_jax.alternate` both players see the same one.
+
 `dtype` is what the stages above the first compute in; that one, and all behind it that makes the
 logits, is computed in float32.
 """

@@ -10,6 +10,9 @@ At 32 pixels, `width` is the number of channels everywhere: the paper's is 256 i
 discriminator's first; it doubles towards the low resolutions, up to 16 times: the paper's is 64.
 
 `norm` is "batch", "spectral" (Miyato et al., 2018) or "none".
+
+The published training of SNGAN updates the generator with twice as many examples as the
+discriminator gets of either kind: 128 and 64. Here both have the batch's size.
 """
 
 import dataclasses

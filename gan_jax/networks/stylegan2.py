@@ -93,7 +93,8 @@ class Generator(nn.Module):
     style_mixing: float = 0.0
     """How often the last layers of an example take the style of another latent, from a layer on
     that is drawn uniformly (Karras et al., "A Style-Based Generator Architecture for Generative
-    Adversarial Networks", 2019, §3.1: 0.9). In training only, and only with a key."""
+    Adversarial Networks", 2019, §3.1: 0.9). In training only, and only with a key. (In the published
+    code all examples that one device takes at a time change styles at the same layer.)"""
     num_classes: int | None = None
     dtype: Dtype = jnp.float32
 
@@ -118,9 +119,12 @@ class Generator(nn.Module):
     ) -> Float[Array, "b h w c"]:
         """
         Args:
-            train: Update the running mean of w, in the collection "style".
+            train: Update the running mean of w, in the collection "style". (In `gan_jax.steps` only
+                the generator's own updates do; in the published code also those of the
+                discriminator, so that its mean is a little younger.)
             key: Of the noise, one field for each example and layer. Without it, all examples have
-                the same, always.
+                the same, always: so samples and scores are made here, so that a latent is one
+                image. (Published scores are of images with noise of their own.)
             truncation: Draws styles towards their running mean, all the way at 0: less variety of
                 higher quality. Not for training.
             style_offset: Added to w, of all layers [B, style_dim] or each [B, layers, style_dim].
