@@ -16,6 +16,7 @@ from pathlib import Path
 
 from evidence import (
     conditions,
+    extractors,
     images,
     little_data,
     mixtures,
@@ -38,6 +39,7 @@ TABLES: dict[str, Callable[[Record], str]] = {
     "little_data": little_data.reproduce,
     "transfer": transfer.reproduce,
     "conditions": conditions.reproduce,
+    "extractors": extractors.reproduce,
     "sweep": sweeps.reproduce,
     "pairs": functools.partial(restoration.reproduce, restoration.PAIRS),
     "superresolution": functools.partial(restoration.reproduce, restoration.SUPERRESOLUTION),

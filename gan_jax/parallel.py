@@ -40,7 +40,8 @@ def check_named(states: PyTree, batch: PyTree, axis_name: str | None) -> None:
     for axis in jax.sharding.get_abstract_mesh().manual_axes:
         # Of a `pmap`, or a `shard_map` that checks nothing, it is not known what varies over it.
         known = axis in _varies(lax.axis_index(axis))
-        if not known or _varies(batch) & {axis} - _varies(states):
+        apart = not known or _varies(batch) & {axis} - _varies(states)
+        if apart and lax.axis_size(axis) > 1:
             raise ValueError(
                 "within pmap or shard_map the members' parts of a batch are parts of one only if "
                 "the axis is named: pass its name, as in pmap(lambda …: d_step(…, axis_name='i'), "

@@ -151,6 +151,8 @@ def _apart(transform):
     if transform in ("pmap", "vmap"):
         mapped = {"pmap": jax.pmap, "vmap": jax.vmap}[transform](step, in_axes=(None, 0))
         return mapped(d, split(points()))
+    if transform == "pmap, of one":
+        return jax.pmap(step, in_axes=(None, 0))(d, split(points(), 1))
     mesh = Mesh(np.array(jax.devices()), ("i",))
     of_batch = P() if "replicated" in transform else P("i")
     check = "unchecked" not in transform
@@ -169,3 +171,4 @@ def test_members_without_a_common_batch_need_no_name():
     need_devices()
     assert _apart("vmap").step.shape == (4,)
     assert _apart("shard_map, replicated").step == 1
+    assert _apart("pmap, of one").step.shape == (1,)

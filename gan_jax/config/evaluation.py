@@ -15,7 +15,8 @@ class Evaluation(Section):
     """Which (`gan-jax evaluate --help` names them). None given: fid and precision_recall for
     images, swd for points, and modes too for ring and grid."""
     extractor: str = "pixels"
-    """What compares images: pixels, classifier (needs labels) or inception."""
+    """What compares images: pixels, efficientnet-lite0 (of ImageNet), classifier (needs labels) or
+    inception (downloaded)."""
     samples: int = number(2000, least=2)
     """Generated examples that are scored."""
     best: str | None = None

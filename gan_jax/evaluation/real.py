@@ -12,7 +12,7 @@ from gan_jax.evaluation.extractors.base import Extractor
 from gan_jax.metrics.frechet import Gaussian, fit
 
 MOST = 50_000
-"""Real examples that distributions are fitted to."""
+"""Real examples that generators are scored against; an extractor may take fewer."""
 NEIGHBORS = 10_000
 """Real examples whose features are kept, and neighbors looked for among."""
 
@@ -34,7 +34,7 @@ class RealExamples:
 
     @property
     def gaussian(self) -> Gaussian:
-        """Fitted to the features of them all."""
+        """Fitted to the features of as many as the extractor takes."""
         return self._known[0]
 
     @property
@@ -59,7 +59,7 @@ class RealExamples:
         key = f"features/{extractor.name}-{extractor.version}-{fingerprint}"
         kept = cache.load(key)
         if kept is None:
-            features = extractor(self.examples).features
+            features = extractor(self.examples[: extractor.most]).features
             gaussian = fit(features)
             kept = {
                 "mean": gaussian.mean,

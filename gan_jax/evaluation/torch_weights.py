@@ -13,7 +13,13 @@ import zipfile
 from collections import OrderedDict
 from typing import NamedTuple
 
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
+
+from gan_jax.errors import InputError
 
 
 class _Storage(NamedTuple):
@@ -77,3 +83,51 @@ def _view(tensor: _Tensor, storage: bytes) -> np.ndarray:
     dtype = np.dtype(tensor.storage.dtype)
     strides = [stride * dtype.itemsize for stride in tensor.stride]
     return np.ndarray(tensor.shape, dtype, storage, tensor.offset * dtype.itemsize, strides)
+
+
+_LEAVES = {
+    "kernel": "weight",
+    "scale": "weight",
+    "bias": "bias",
+    "mean": "running_mean",
+    "var": "running_var",
+}
+
+
+def fitted(
+    weights: dict[str, np.ndarray], module: nn.Module, side: int, *, source: str, network: str
+) -> PyTree:
+    """Weights under PyTorch's names and in its layout, as the variables of a network of colored
+    images [b, side, side, 3], whose modules have the same names.
+
+    Args:
+        source: Where they are from, and
+        network: what they should be of, in the words of an error.
+
+    Raises:
+        InputError: they are of another network.
+    """
+    x = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), x)
+    left = dict(weights)
+
+    def leaf(path, like):
+        _, *modules, kind = (key.key for key in path)
+        name = ".".join([*modules, _LEAVES[kind]])
+        if name not in left:
+            raise InputError(f"{source} has no {name}: these are not the weights of {network}")
+        weight = left.pop(name)
+        # From (out, in, height, width) and (out, in).
+        axes = {4: (2, 3, 1, 0), 2: (1, 0)}.get(weight.ndim, range(weight.ndim))
+        if weight.transpose(axes).shape != like.shape:
+            raise InputError(
+                f"{name} in {source} has shape {weight.shape}: these are not the weights of "
+                f"{network}"
+            )
+        return np.ascontiguousarray(weight.transpose(axes), like.dtype)
+
+    variables = jax.tree_util.tree_map_with_path(leaf, shapes)
+    for name in left:
+        if not name.endswith(".num_batches_tracked"):
+            raise InputError(f"{source} has {name}, which {network} has not")
+    return variables

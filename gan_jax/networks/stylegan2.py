@@ -93,8 +93,8 @@ class Generator(nn.Module):
     style_mixing: float = 0.0
     """How often the last layers of an example take the style of another latent, from a layer on
     that is drawn uniformly (Karras et al., "A Style-Based Generator Architecture for Generative
-    Adversarial Networks", 2019, §3.1: 0.9). In training only, and only with a key. (In the published
-    code all examples that one device takes at a time change styles at the same layer.)"""
+    Adversarial Networks", 2019, §3.1: 0.9). In training only, and only with a key. (In the
+    published code all examples that a device takes at a time change styles at one layer.)"""
     num_classes: int | None = None
     dtype: Dtype = jnp.float32
 

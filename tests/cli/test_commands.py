@@ -47,7 +47,10 @@ def test_evaluate_says_what_metrics_there_are(digits, gan_jax_command):
     assert out.startswith("SWD[pixels-pca64, train, 1.62k/50] ")
     assert "\nMS-SSIM[pixels-pca64, train, 50] " in out
     _, error = gan_jax_command("evaluate", digits, "--metrics", "is", "--n", 50)
-    assert error == "error: the metric is needs the extractor classifier or inception\n"
+    assert (
+        error
+        == "error: the metric is needs the extractor classifier, efficientnet-lite0 or inception\n"
+    )
 
 
 def test_what_so_few_samples_cannot_be_scored_by_is_left_out_or_said(digits, gan_jax_command):

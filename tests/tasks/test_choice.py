@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gan_jax.data import Looks
+from gan_jax.evaluation.extractors import efficientnet
 from gan_jax.resolutions import parse, sides
 from gan_jax.tasks.generation.choice import choose
 
@@ -84,7 +85,7 @@ def test_numbers_are_what_it_is_conditioned_on():
     choice = chosen(found)
     assert choice.config.objective.conditional
     assert choice.config.data.conditions == ()
-    assert choice.config.evaluation.extractor == "pixels"
+    assert choice.config.evaluation.extractor == "efficientnet-lite0"
     assert ("conditioned on age, smiles", "by labels.csv") in [r[:2] for r in choice.reasons]
 
 
@@ -101,11 +102,26 @@ def test_numbers_are_what_it_is_conditioned_on():
 def test_classes_are_told_apart_where_they_can_be_learned(classes, conditional, why):
     choice = chosen(looks(32, classes=classes))
     assert choice.config.objective.conditional == conditional
-    assert choice.config.evaluation.extractor == ("classifier" if conditional else "pixels")
-    larger = chosen(looks(64, classes=classes)).config.evaluation.extractor
     assert choice.config.generator.label_scale == 0.1
-    assert larger == "pixels"  # where a classifier would take as long as the GAN
     assert any(why in reason.why for reason in choice.reasons)
+
+
+@pytest.mark.parametrize(
+    ("channels", "installed", "classes", "side", "extractor"),
+    [
+        (COLORED, True, (), 32, "efficientnet-lite0"),
+        (COLORED, True, (600, 500), 64, "efficientnet-lite0"),
+        (COLORED, False, (), 32, "pixels"),
+        (COLORED, False, (600, 500), 32, "classifier"),
+        (COLORED, False, (600, 500), 64, "pixels"),  # a classifier would take as long as the GAN
+        (GREY, True, (600, 500), 32, "classifier"),
+        (GREY, True, (), 32, "pixels"),
+    ],
+)
+def test_scores_are_by_what_sees_most(channels, installed, classes, side, extractor, monkeypatch):
+    monkeypatch.setattr(efficientnet, "installed", lambda: installed)
+    found = chosen(looks(side, classes=classes, channels=channels)).config
+    assert found.evaluation.extractor == extractor
 
 
 def test_a_class_that_is_too_small_is_named():

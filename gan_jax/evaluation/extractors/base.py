@@ -15,6 +15,8 @@ import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Array, Float, Num, PyTree
 
+from gan_jax.errors import InputError
+
 Logits = Literal["none", "classes", "other"]
 """What an extractor's logits are of, beside features: nothing; the classes of the data; others."""
 
@@ -42,6 +44,11 @@ class Extractor:
 
     batch_size: int = 256
     """How many examples it takes at a time."""
+    most: int = 50_000
+    """How many real examples it is to make features of: one that takes long, of fewer."""
+    maps: Callable[[Array], tuple[Array, ...]] | None = None
+    """Traceable: images [b, h, w, c] from 0 to 255 to feature maps [b, _, _, _] of several layers,
+    which a perceptual distance takes; None, if it has none."""
     version: str = ""
     """Tells extractors of one name apart: what was computed with one is kept for it alone."""
     logits: Logits = "none"
@@ -76,6 +83,20 @@ def digest(weights: PyTree) -> str:
     for leaf in jax.tree.leaves(weights):
         hashed.update(np.asarray(leaf).tobytes())
     return hashed.hexdigest()[:16]
+
+
+def opaque(images: Num[Array | np.ndarray, "b h w c"], network: str) -> Float[Array, "b h w _"]:
+    """Images of 1, 3 or 4 channels from 0 to 255 as those of 1 or 3 from 0 to 1, in float32. What
+    is transparent is seen on white.
+
+    Raises:
+        InputError: images of another number of channels, which `network` does not take.
+    """
+    channels = images.shape[-1]
+    if channels not in (1, 3, 4):
+        raise InputError(f"{network} takes images of 1, 3 or 4 channels, not {channels}")
+    x = jnp.asarray(images).astype(jnp.float32) / 255
+    return x[..., :3] * x[..., 3:] + 1 - x[..., 3:] if channels == 4 else x
 
 
 def points() -> Extractor:

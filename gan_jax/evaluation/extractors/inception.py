@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Num
 from gan_jax.data import cache
 from gan_jax.errors import InputError
 from gan_jax.evaluation import torch_weights
-from gan_jax.evaluation.extractors.base import Extractor, digest
+from gan_jax.evaluation.extractors.base import Extractor, digest, opaque
 from gan_jax.evaluation.extractors.kinds import Kind, Request
 from gan_jax.networks.inception import SIDE, InceptionV3
 
@@ -73,12 +73,8 @@ def prepare(images: Num[Array | np.ndarray, "b h w c"]) -> Float[Array, "b 299 2
     Raises:
         InputError: images of another number of channels.
     """
-    n, _, _, channels = images.shape
-    if channels not in (1, 3, 4):
-        raise InputError(f"Inception-v3 takes images of 1, 3 or 4 channels, not {channels}")
-    x = images.astype(jnp.float32) / 255
-    if channels == 4:
-        x, channels = x[..., :3] * x[..., 3:] + 1 - x[..., 3:], 3
+    x = opaque(images, "Inception-v3")
+    n, _, _, channels = x.shape
     x = jax.image.resize(x, (n, SIDE, SIDE, channels), "linear", antialias=False)
     return jnp.broadcast_to(2 * x - 1, (n, SIDE, SIDE, 3))
 
@@ -109,7 +105,9 @@ def _variables(path: str | Path | None) -> dict:
         weights = torch_weights.read(data)
     except Exception as error:  # a pickle can fail in any way
         raise InputError(f"{source} is not a file of PyTorch weights: {error}") from error
-    variables = _converted(weights, source)
+    variables = torch_weights.fitted(
+        weights, InceptionV3(), SIDE, source=source, network="FID's Inception"
+    )
     flat: dict[str, Any] = dict(traverse_util.flatten_dict(variables, sep="/"))
     cache.store(_key(digest), **flat)
     return variables
@@ -134,45 +132,6 @@ def _download() -> bytes:
             f"cannot download the weights of Inception-v3 ({error}): download {URL} by hand, and "
             "give the path of the file"
         ) from error
-
-
-_LEAVES = {
-    "kernel": "weight",
-    "scale": "weight",
-    "bias": "bias",
-    "mean": "running_mean",
-    "var": "running_var",
-}
-
-
-def _converted(weights: dict[str, np.ndarray], source: str) -> dict:
-    """Weights under PyTorch's names and in its layout, as Flax has them."""
-    x = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), jnp.float32)
-    shapes = jax.eval_shape(InceptionV3().init, jax.random.key(0), x)
-    left = dict(weights)
-
-    def leaf(path, like):
-        _, *modules, kind = (key.key for key in path)
-        name = ".".join([*modules, _LEAVES[kind]])
-        if name not in left:
-            raise InputError(
-                f"{source} has no {name}: these are not the weights of FID's Inception"
-            )
-        weight = left.pop(name)
-        # From (out, in, height, width) and (out, in).
-        axes = {4: (2, 3, 1, 0), 2: (1, 0)}.get(weight.ndim, range(weight.ndim))
-        if weight.transpose(axes).shape != like.shape:
-            raise InputError(
-                f"{name} in {source} has shape {weight.shape}: these are not the weights of FID's "
-                "Inception"
-            )
-        return np.ascontiguousarray(weight.transpose(axes), like.dtype)
-
-    variables = jax.tree_util.tree_map_with_path(leaf, shapes)
-    for name in left:
-        if not name.endswith(".num_batches_tracked"):
-            raise InputError(f"{source} has {name}, which FID's Inception has not")
-    return variables
 
 
 def _make(request: Request) -> Extractor:

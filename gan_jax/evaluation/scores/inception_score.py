@@ -5,7 +5,11 @@ from gan_jax.metrics import inception_score
 
 
 def _needs(setting: Setting) -> str:
-    return "" if setting.logits != "none" else "the extractor classifier or inception"
+    return (
+        ""
+        if setting.logits != "none"
+        else "the extractor classifier, efficientnet-lite0 or inception"
+    )
 
 
 def _measure(c: Comparison) -> Measurement:

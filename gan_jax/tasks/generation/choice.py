@@ -11,6 +11,7 @@ from gan_jax.augment.diffaugment import DiffAugmentSection
 from gan_jax.augment.sections import AugmentationSection, NoAugmentation
 from gan_jax.config import Average, Evaluation, Optimizer
 from gan_jax.data import Data, Looks
+from gan_jax.evaluation.extractors import efficientnet
 from gan_jax.networks import dcgan, mlp
 from gan_jax.resolutions import Resolution, as_text, in_words, nearest, sides
 from gan_jax.tasks.generation.config import Config, Objective
@@ -70,7 +71,7 @@ def choose(source: str, looks: Looks, *, accelerator: bool) -> Choice:
     side = math.sqrt(math.prod(sides(resolution)))
     conditional, classes = _classes(looks)
     augmentation, flip, augmented = _augmentation(looks)
-    extractor, scored = _extractor(conditional and not looks.conditions, side, accelerator)
+    extractor, scored = _extractor(looks, conditional, side, accelerator)
     gamma = _from(GAMMA, side)
     width = WIDTH_ON_ACCELERATORS if accelerator else _from(WIDTH, side)
     batch = _batch(BATCH_ON_ACCELERATORS if accelerator else BATCH, looks)
@@ -195,9 +196,13 @@ def _classes(looks: Looks) -> tuple[bool, Reason]:
     return True, Reason(f"{len(sizes)} classes, each sampled by its name", by, flags)
 
 
-def _extractor(classes: bool, side: float, accelerator: bool) -> tuple[str, Reason]:
+def _extractor(
+    looks: Looks, conditional: bool, side: float, accelerator: bool
+) -> tuple[str, Reason]:
     name, why = "pixels", "there are no classes to train a classifier on, which would see more"
-    if classes:
+    if looks.channels != 1 and efficientnet.installed():
+        name, why = "efficientnet-lite0", "it knows what is in photographs"
+    elif conditional and not looks.conditions:
         slow = not accelerator and side >= CLASSIFIER_IS_SLOW
         name, why = "classifier", "it sees more than pixels do"
         if slow:
