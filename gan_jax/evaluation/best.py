@@ -4,7 +4,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from gan_jax.evaluation.metric import Score, better
+from gan_jax.evaluation.metric import Score, better, higher_is_better
+from gan_jax.health.diagnosis import Scored
 
 
 class Best(NamedTuple):
@@ -31,6 +32,18 @@ def improved(best: Best | None, iteration: int, score: Score) -> Best | None:
     if not better(score.name, score.value, than):
         return None
     return Best(iteration, score.name, score.conventions, score.value)
+
+
+def in_brief(scores: Sequence[Score], name: str | None) -> Scored:
+    """What a diagnosis wants to know of one evaluation, whose deciding score has this name."""
+    score = deciding(scores, name)
+    covered = [s.value for s in scores if s.name in COVERED]
+    value = -score.value if higher_is_better(score.name) else score.value
+    return Scored(score.name, value, max(covered, default=float("nan")))
+
+
+COVERED = ("recall", "coverage")
+"""Scores that are the share of what real examples do."""
 
 
 def by_conventions(scores: Sequence[Score]) -> Iterator[tuple[str, dict[str, float]]]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from gan_jax.health.thresholds import (
     ABOVE,
+    BARELY,
     CHANCE,
     CHANGING,
     CONFIRMING,
@@ -20,6 +21,7 @@ from gan_jax.health.thresholds import (
     FALLEN,
     FAR,
     FOOLED,
+    GAINED,
     HOPPING,
     HUGE,
     LEARNING,
@@ -34,6 +36,7 @@ from gan_jax.health.thresholds import (
     SETTLED,
     SILENT,
     STABLE,
+    STILL,
     STUCK,
     SWING,
     VANISHED,
@@ -41,6 +44,19 @@ from gan_jax.health.thresholds import (
 )
 
 History = Sequence[Mapping[str, float]]
+
+
+class Scored(NamedTuple):
+    """One evaluation of the generator by a metric, beside the checks."""
+
+    name: str
+    """Of the score that decides which checkpoint is the best."""
+    value: float
+    """Of that score: the lower, the better; what is better the higher it is, with its sign changed.
+    """
+    covered: float = float("nan")
+    """The share of what real examples do that samples do too (recall or coverage), from 0 to 1; NaN
+    where it was not measured."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,17 +101,20 @@ def get(name: str) -> State | None:
     return next((state for state in KNOWN if state.name == name), None)
 
 
-def diagnose(history: History) -> Diagnosis:
-    """The state after the last of these checks, each with its `iteration` and signals.
+def diagnose(history: History, scored: Sequence[Scored] = ()) -> Diagnosis:
+    """The state after the last of these checks, each with its `iteration` and signals, and after
+    the evaluations before it.
 
     The first checks are too early to tell anything but divergence. Signals that a check lacks
     (there are no held-out examples, or this training has no such number) are evidence of nothing.
+    Evaluations tell which good state it is: failures are told by the checks alone.
     """
-    found = [_find(Recent(history[: len(history) - back])) for back in range(CONFIRMING)]
+    now = Recent(history, scored)
+    found = [_find(now), *(_find(now.before(back)) for back in range(1, CONFIRMING))]
     state, evidence = found[0]
     if not (state.sudden or state.good):
         if any(other.good for other, _ in found):
-            state, evidence = _HEALTHY, _standing(Recent(history))
+            state, evidence = _well(now)
         else:
             # Signs of different failures come together; what causes the others comes first.
             order = [known.name for known in KNOWN]
@@ -103,17 +122,23 @@ def diagnose(history: History) -> Diagnosis:
     return Diagnosis(state.name, evidence, state.suggestion)
 
 
-def diagnose_each(history: History, parts: Sequence[str]) -> Diagnosis:
+def diagnose_each(
+    history: History, parts: Sequence[str], scored: Sequence[Scored] = ()
+) -> Diagnosis:
     """Of a training of several generators, whose signals are named `part/name`: the worst of their
     states, and how each of them stands. Without parts, as `diagnose`."""
     if not parts:
-        return diagnose(history)
-    each = {part: diagnose([signals_of(check, part, parts) for check in history]) for part in parts}
+        return diagnose(history, scored)
+    each = {
+        part: diagnose([signals_of(check, part, parts) for check in history], scored)
+        for part in parts
+    }
     order = [known.name for known in KNOWN]
     failing = [found for found in each.values() if found.failing]
-    # Of good ones, it is converged if all of them are.
+    # Of good ones, it is early if one of them is, and converged if all of them are.
+    early = [found for found in each.values() if found.state == _EARLY.name]
     worst = (min if failing else max)(
-        failing or each.values(), key=lambda found: order.index(found.state)
+        failing or early or each.values(), key=lambda found: order.index(found.state)
     )
     evidence = " ".join(f"{part}: {found.evidence}" for part, found in each.items())
     return Diagnosis(worst.state, evidence, worst.suggestion)
@@ -132,10 +157,14 @@ def signals_of(
 
 
 class Recent:
-    """The checks so far: medians over the last ones, and what came before."""
+    """The checks so far: medians over the last ones, and what came before; and the evaluations."""
 
-    def __init__(self, history: History):
-        self.history = history
+    def __init__(self, history: History, scored: Sequence[Scored] = ()):
+        self.history, self.scored = history, scored
+
+    def before(self, checks: int) -> "Recent":
+        """Without the last so many checks."""
+        return Recent(self.history[: len(self.history) - checks], self.scored)
 
     def __len__(self) -> int:
         return len(self.history)
@@ -161,12 +190,24 @@ def _find(r: Recent) -> tuple[State, str]:
     for state in KNOWN:
         if len(r) >= (1 if state.sudden else WINDOW) and (evidence := state.find(r)):
             return state, evidence
-    return _HEALTHY, _standing(r)
+    return _well(r)
+
+
+def _well(r: Recent) -> tuple[State, str]:
+    """The state where no failure shows, and it has not converged."""
+    return (_EARLY, evidence) if (evidence := _early(r)) else (_HEALTHY, _standing(r))
+
+
+def _early(r: Recent) -> str:
+    if len(r) < WINDOW:
+        return "It is too early to tell."
+    covered = r.scored[-1].covered if r.scored else float("nan")
+    if covered < BARELY:
+        return f"Samples do {covered:.1%} of what real examples do, by the last scores."
+    return ""
 
 
 def _standing(r: Recent) -> str:
-    if len(r) < WINDOW:
-        return "It is too early to tell."
     return (
         f"The discriminator is right about {r.now('auc'):.0%} of pairs, and samples are at "
         f"distance {r.now('distance'):.2g} from real examples{', and nearing' * _nearing(r)}."
@@ -281,12 +322,23 @@ def _converged(r: Recent) -> str:
         return ""
     distance = r.smooth("distance")
     now, before = np.median(distance[-half:]), np.median(distance[-SETTLED:-half])
-    if now < NEAR and now > STABLE * before - NOISE:
+    if now < NEAR and now > STABLE * before - NOISE and (stands := _stands(r)):
         return (
-            f"The discriminator is right about {r.now('auc', half):.0%} of pairs, and samples stay "
-            f"at distance {now:.2g} from real examples."
+            f"The discriminator is right about {r.now('auc', half):.0%} of pairs, samples stay "
+            f"at distance {now:.2g} from real examples, {stands}."
         )
     return ""
+
+
+def _stands(r: Recent) -> str:
+    """That the score stands still, or that there is none; empty where it does not."""
+    if not r.scored:
+        return "and there are no scores that could say more"
+    values = [evaluation.value for evaluation in r.scored]
+    best, last = min(values[:-STILL], default=float("inf")), min(values[-STILL:])
+    if not np.isfinite(best) or best - last > (1 - GAINED) * abs(best):
+        return ""
+    return f"and the last {STILL} scores ({r.scored[-1].name}) are hardly better than before"
 
 
 def _nearing(r: Recent) -> bool:
@@ -295,6 +347,16 @@ def _nearing(r: Recent) -> bool:
     return bool(distance[-1] < PROGRESS * distance[-WINDOW])
 
 
+_EARLY = State(
+    "early",
+    "early",
+    "It has only begun: no failure shows, and nothing else can be told yet.",
+    _early,
+    "#DDDDDD",
+    "Train on; should it be done, train for longer.",
+    good=True,
+    sudden=True,
+)
 _HEALTHY = State(
     "healthy",
     "healthy",
@@ -374,14 +436,14 @@ KNOWN: tuple[State, ...] = (
         "Use relativistic_pairing with r1 and r2, or raise their weights; give the generator a "
         "lower learning rate, or more latent dimensions.",
     ),
+    _EARLY,
     State(
         "converged",
         "converged",
-        "The discriminator is near chance, and quality is good and stable.",
+        "The discriminator is near chance, quality is good and stable, and so are the scores.",
         _converged,
         "#44AA99",
-        "If the scores stand still too, stop or lower the learning rates; take the best "
-        "checkpoint.",
+        "Stop or lower the learning rates; take the best checkpoint.",
         good=True,
     ),
     _HEALTHY,

@@ -97,6 +97,8 @@ def advise(run: Run, history: History, score: Standing | None, state: State | No
             "",
         )
     longer = f"{resume} --iterations {2 * length}"
+    if state is not None and state.name == "early":
+        return Advice(f"{done} It had only begun by then: see its diagnosis.", longer)
     if score is None:
         return Advice(f"{done} It was not scored: only the samples can tell.", longer)
     if score.scores == 1:

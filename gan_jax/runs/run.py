@@ -31,6 +31,7 @@ from gan_jax import config
 from gan_jax.config import Config
 from gan_jax.errors import InputError
 from gan_jax.evaluation.best import Best
+from gan_jax.evaluation.metric import Score, higher_is_better
 from gan_jax.inference.converter import Converter
 from gan_jax.runs import logs
 from gan_jax.runs.checkpoints import Checkpoints
@@ -193,10 +194,15 @@ class Run:
         """Its checks so far: `iteration`, `signals`, `state`, `evidence`, `suggestion`."""
         return logs.read(self.directory / "health.jsonl", until=until)
 
-    def scored(self, until: int | None = None) -> int | None:
-        """The iteration of its last evaluation, if there was one."""
-        lines = logs.read(self.directory / "evaluations.jsonl", until=until)
-        return lines[-1]["iteration"] if lines else None
+    def evaluations(self, until: int | None = None) -> dict[int, list[Score]]:
+        """Its scores so far, by iteration."""
+        found: dict[int, list[Score]] = {}
+        for line in logs.read(self.directory / "evaluations.jsonl", until=until):
+            found.setdefault(line["iteration"], []).extend(
+                Score(name, value, line["conventions"], higher_is_better(name))
+                for name, value in line["scores"].items()
+            )
+        return found
 
     @contextlib.contextmanager
     def _kept(self) -> Iterator[Checkpoints]:

@@ -126,7 +126,7 @@ class CheckHook(Hook):
         # What was measured decides about the next call.
         self.rests = self._balance
         self._monitor, self._log = monitor, log
-        self._averages, self._state = Averages(first), "healthy"
+        self._averages, self._state = Averages(first), "early"
         self.pace = pace(monitor.history, monitor.parts) if self._balance else Pace()
         self.reached = 0
         """The iteration of the last check."""

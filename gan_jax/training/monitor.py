@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gan_jax.health.checks import Checks
-from gan_jax.health.diagnosis import Diagnosis, diagnose_each
+from gan_jax.health.diagnosis import Diagnosis, Scored, diagnose_each
 from gan_jax.runs.logs import Lines
 from gan_jax.state import TrainState
 
@@ -13,7 +13,8 @@ class Monitor:
     """The checks of a run.
 
     `checks` say how it is measured; `history` are the checks made so far, as `health.jsonl` has
-    them; `lines` is where further ones are written.
+    them; `scored` are the evaluations so far, with their iterations; `lines` is where further
+    checks are written.
     """
 
     def __init__(
@@ -21,14 +22,20 @@ class Monitor:
         checks: Checks,
         *,
         history: Sequence[Mapping[str, Any]] = (),
+        scored: Sequence[tuple[int, Scored]] = (),
         lines: Lines | None = None,
     ):
         self._checks = checks
         self.history = [{"iteration": check["iteration"], **check["signals"]} for check in history]
         """The signals of every check so far."""
+        self._scored = list(scored)
         self.parts = checks.parts
         self._shares = history[-1]["shares"] if history else None
         self._lines = lines
+
+    def hear(self, iteration: int, scored: Scored) -> None:
+        """Of an evaluation."""
+        self._scored.append((iteration, scored))
 
     def measure(self, iteration: int, d: TrainState, g: TrainState) -> Any:
         """Starts to measure; what it gives is on its way."""
@@ -40,7 +47,9 @@ class Monitor:
         values, self._shares = self._checks.finish(measured, self._shares)
         values |= averages
         self.history.append({"iteration": iteration, **values})
-        diagnosis = diagnose_each(self.history, self._checks.parts)
+        # What is scored at this very iteration may be known before or after.
+        scored = [evaluation for at, evaluation in self._scored if at < iteration]
+        diagnosis = diagnose_each(self.history, self._checks.parts, scored)
         if self._lines:
             self._lines.write(iteration, signals=values, shares=self._shares, **diagnosis._asdict())
         return diagnosis

@@ -3,9 +3,10 @@
 import functools
 from collections.abc import Callable, Sequence
 
-from gan_jax.evaluation.best import Best, by_conventions, deciding, improved
+from gan_jax.evaluation.best import Best, by_conventions, deciding, improved, in_brief
 from gan_jax.evaluation.evaluator import Scorer
 from gan_jax.evaluation.metric import Score
+from gan_jax.health.diagnosis import Scored
 from gan_jax.runs.logs import Lines, Log
 from gan_jax.state import TrainState
 
@@ -15,7 +16,8 @@ class Scorekeeper:
 
     `make_evaluator` is called at the first of them: it reads the data, and may train a classifier.
     `best` is the best checkpoint so far, and `by` the name of the score that decides, if not the
-    first. `scored` is the iteration of the last evaluation, if there was one.
+    first. `scored` is the iteration of the last evaluation, if there was one. Who wants to know of
+    further ones is told by `tell`.
     """
 
     def __init__(
@@ -27,10 +29,11 @@ class Scorekeeper:
         best: Best | None = None,
         by: str | None = None,
         scored: int | None = None,
+        tell: Callable[[int, Scored], None] = lambda iteration, scored: None,
     ):
         self._make_evaluator = make_evaluator
         self._lines, self._log, self._best, self._by = lines, log, best, by
-        self.scored = scored
+        self.scored, self._tell = scored, tell
 
     @functools.cached_property
     def _evaluate(self) -> Scorer:
@@ -55,6 +58,7 @@ class Scorekeeper:
                 self._log.scalar(f"{name}[{conventions}]", iteration, value)
         self.scored = iteration
         self._log.say(f"iteration {iteration:,}: {deciding(scores, self._by)}")
+        self._tell(iteration, in_brief(scores, self._by))
 
     def close(self) -> None:
         self._lines.close()

@@ -14,6 +14,7 @@ from jax.experimental import multihost_utils
 
 from gan_jax.config import Config
 from gan_jax.errors import DivergedError, FailedError, InputError
+from gan_jax.evaluation.best import in_brief
 from gan_jax.health import diagnosis
 from gan_jax.runs.checkpoints import Checkpoints
 from gan_jax.runs.lock import alone
@@ -246,7 +247,13 @@ def _hooks(
     if session.main:
         lines = Lines(run.directory / "health.jsonl", start=first)
         closing.callback(lines.close)
-    monitor = Monitor(task.checks(session.dataset), history=run.health(until=first), lines=lines)
+    evaluations, by = run.evaluations(until=first), task.config.evaluation.best
+    monitor = Monitor(
+        task.checks(session.dataset),
+        history=run.health(until=first),
+        scored=[(at, in_brief(scores, by)) for at, scores in evaluations.items()],
+        lines=lines,
+    )
     check = CheckHook(session, monitor, log, first)
     if log is None:
         config = task.config
@@ -259,8 +266,9 @@ def _hooks(
         lines=Lines(run.directory / "evaluations.jsonl", start=first),
         log=log,
         best=run.best(),
-        by=task.config.evaluation.best,
-        scored=first if forked_here else run.scored(until=first),
+        by=by,
+        scored=first if forked_here else max(evaluations, default=None),
+        tell=monitor.hear,
     )
     closing.callback(scorekeeper.close)
     return (

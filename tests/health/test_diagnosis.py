@@ -14,6 +14,7 @@ from gan_jax.health.diagnosis import (
     GOOD,
     STATES,
     WINDOW,
+    Scored,
     State,
     diagnose,
     diagnose_each,
@@ -69,6 +70,51 @@ def test_a_run_that_gets_nearer_is_healthy():
 def test_converged():
     assert state(n=60, distance=lambda i: 0.05 + 0.5**i) == "converged"
     assert state(n=60, distance=0.4) == "healthy"  # stable and far away
+
+
+def fid(*values):
+    return [Scored("FID", value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ((), "converged"),  # there is nothing that could say more
+        ((14.4, 13.3, 13.0, 12.0), "healthy"),  # as on digits, when the checks stood still
+        ((14.4, 13.3, 13.0), "healthy"),  # too few to tell
+        ((14.4, 12.0, 12.1, 11.9, 12.0), "converged"),
+        ((14.4, 12.0, 13.0, 14.0, 15.0), "converged"),
+        ((14.4, 12.0, 12.1, 11.5, 12.0), "healthy"),
+        ((-0.5, -0.6, -0.6, -0.59, -0.6), "converged"),  # a recall
+        ((-0.5, -0.6, -0.6, -0.63, -0.6), "healthy"),
+        ((math.nan, math.nan, 12.0, 12.0), "healthy"),
+    ],
+)
+def test_converged_are_runs_whose_scores_stand_still(scores, expected):
+    still = history(n=60, distance=lambda i: 0.05 + 0.5**i)
+    found = diagnose(still, fid(*scores))
+    assert found.state == expected
+    assert ("(FID) are hardly better" in found.evidence) == (
+        expected == "converged" and scores != ()
+    )
+
+
+@pytest.mark.parametrize(
+    ("covered", "expected"), [(0.01, "early"), (0.2, "healthy"), (math.nan, "healthy")]
+)
+def test_it_is_early_where_samples_do_little_of_what_real_examples_do(covered, expected):
+    found = diagnose(history(), [Scored("FID", 90.0, 0.3), Scored("FID", 80.0, covered)])
+    assert found.state == expected
+    assert ("Samples do 1.0% of what real examples do" in found.evidence) == (expected == "early")
+
+
+def test_scores_make_no_failure_and_mend_none():
+    """Where training depends on failures, processes that do not score have to find the same."""
+    for signals in ({"recognition": 0.8}, {"missing": 0.5, "distance": 0.4}):
+        alone = diagnose(history(**signals))
+        assert alone.failing
+        for scored in (fid(9.0, 9.0, 9.0, 9.0), [Scored("FID", 9.0, 0.0)]):
+            assert diagnose(history(**signals), scored) == alone
 
 
 def test_d_overpowers_where_its_gradient_vanishes():
@@ -138,8 +184,10 @@ def test_divergence_is_seen_at_the_first_check():
 
 def test_it_is_too_early_to_tell_anything_else():
     early = history(n=WINDOW - 1, auc=0.0, distance=5.0, duplicates=1.0)
-    assert diagnose(early).state == "healthy"
+    assert diagnose(early).state == "early"
     assert "early" in diagnose(early).evidence
+    assert not diagnose(early).failing
+    assert diagnose(history(n=WINDOW)).state == "healthy"
 
 
 def test_signals_that_are_missing_are_evidence_of_nothing():
@@ -192,10 +240,10 @@ def test_the_states_have_kept_their_names():
     """They are in files: health.jsonl and rollbacks.json."""
     assert set(STATES) == {
         "healthy", "converged", "d_overpowers", "g_overpowers", "mode_collapse", "junk_feedback",
-        "d_overfits", "oscillating", "diverged",
+        "d_overfits", "oscillating", "diverged", "early",
     }  # fmt: skip
-    assert GOOD == ("healthy", "converged")
-    assert STATES[:2] == GOOD
+    assert GOOD == ("healthy", "converged", "early")
+    assert STATES[:3] == GOOD
     for name in STATES:
         state = diagnosis.get(name)
         assert state.meaning.endswith(".")
@@ -277,6 +325,8 @@ def test_converged_are_all_or_none():
     assert diagnose_each(both(converged, converged), PARTS).state == "converged"
     for pair in ((converged, history(n=60)), (history(n=60), converged)):
         assert diagnose_each(both(*pair), PARTS).state == "healthy"
+    first = history(n=WINDOW - 1)
+    assert diagnose_each(both(first, first), PARTS).state == "early"
 
 
 def test_what_the_steps_measure_is_of_all_parts():

@@ -601,6 +601,7 @@ def test_the_score_that_decides_is_the_one_shown(complete, tmp_path):
         ((9.0, 4.0, 5.0), "healthy", "at iteration 20, with 1 score since that may", True),
         ((4.0, 9.0, 5.0, 5.0), "converged", "Yes. It has done all", False),
         ((9.0, 5.0, 4.0), "mode_collapse", "seldom mends what is diagnosed (mode coll", False),
+        ((9.0, 5.0, 4.0), "early", "had only begun", True),
         ((9.0,), "healthy", "tells no trend", True),
         ((), None, "not scored", True),
     ],

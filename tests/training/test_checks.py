@@ -41,16 +41,18 @@ def changed(**fields) -> Config:
 
 @pytest.fixture
 def diagnoses(monkeypatch):
-    """Lets a test say which iterations fail, once."""
+    """Lets a test say which iterations fail, once; gives the scores that each check knew of."""
 
     def script(**states):
-        waiting = dict(states)
+        waiting, seen = dict(states), {}
 
-        def diagnose(history, parts):
+        def diagnose(history, parts, scored):
+            seen[history[-1]["iteration"]] = [evaluation.value for evaluation in scored]
             state = waiting.pop(f"at_{history[-1]['iteration']}", "healthy")
             return Diagnosis(state, "It was so decided.", "")
 
         monkeypatch.setattr(monitor, "diagnose_each", diagnose)
+        return seen
 
     return script
 
@@ -91,6 +93,21 @@ def test_every_check_is_written_down(tmp_path, capsys, diagnoses):
     assert "iteration 10: healthy" in said
 
 
+def test_checks_know_the_scores_before_them_in_a_resumed_run_too(tmp_path, diagnoses, scores):
+    seen = diagnoses()
+    scores(5.0, 4.0, 3.0)
+    config = changed(evaluation=Evaluation(every=4))
+    gan_jax.train(config, out=tmp_path / "whole")
+    whole = {2: [], 4: [], 6: [5.0], 8: [5.0], 10: [5.0, 4.0], 12: [5.0, 4.0]}
+    assert seen == whole
+    seen.clear()
+    scores(5.0, 4.0)
+    gan_jax.train(dataclasses.replace(config, iterations=8), out=tmp_path / "cut")
+    scores(3.0)
+    gan_jax.train(config, out=tmp_path / "cut")
+    assert seen == whole
+
+
 def test_checks_change_nothing_that_is_trained(tmp_path):
     with_checks = gan_jax.train(CONFIG, out=tmp_path / "a")
     without = gan_jax.train(changed(check_every=100), out=tmp_path / "b")
@@ -127,7 +144,7 @@ def test_a_rollback_goes_on_from_a_healthy_checkpoint_at_half_the_rates(tmp_path
 def test_after_some_rollbacks_it_stops(tmp_path, monkeypatch):
     monkeypatch.setattr("gan_jax.training.train._ROLLBACKS", 1)
     failed = Diagnosis("g_overpowers", "It never ends.", "")
-    monkeypatch.setattr(monitor, "diagnose_each", lambda history, parts: failed)
+    monkeypatch.setattr(monitor, "diagnose_each", lambda history, parts, scored: failed)
     with pytest.raises(FailedError, match="It never ends"):
         gan_jax.train(changed(on_failure="rollback"), out=tmp_path)
     assert [r.to for r in Run.open(tmp_path).rollbacks()] == [0]
@@ -243,7 +260,7 @@ def test_short_runs_are_scored_several_times(tmp_path, scores):
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"evaluation": Evaluation(metrics=("is",))}, "classifier or inception"),
+        ({"evaluation": Evaluation(metrics=("is",))}, "classifier, efficientnet-lite0 or inc"),
         ({"evaluation": Evaluation(extractor="classifier")}, "images with labels"),
         ({"evaluation": Evaluation(best="beauty")}, "none of the scores: SWD, modes"),
         ({"evaluation": Evaluation(metrics=("charm",))}, "no metric 'charm'"),
