@@ -20,7 +20,7 @@ from gan_jax.evaluation.extractors.base import Extractor
 from gan_jax.evaluation.extractors.kinds import make_extractor
 from gan_jax.metrics import fit, frechet_distance, kernel_distance
 
-REAL, SPOILED, MOST = 10_000, 2_000, 6_000
+REAL, SPOILED, MOST = 10_000, 2_000, 10_000
 EXTRACTORS = ("pixels", "classifier", "efficientnet-lite0")
 
 Images = UInt8[np.ndarray, "n h w c"]

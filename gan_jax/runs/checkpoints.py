@@ -94,7 +94,7 @@ class Checkpoints:
             if path[:3] == _STATISTICS or path[-2:] == _LABEL_BIAS
         }
         _check_same_leaves(saved, _leaves(host), self.directory / str(iteration))
-        tree = self._manager.restore(iteration, args=ocp.args.StandardRestore(host))
+        tree: Any = self._manager.restore(iteration, args=ocp.args.StandardRestore(host))
         for path, zeros in later.items():
             # Before statistics were averaged, those in training were sampled with.
             live = (*path[:2], *path[3:])
