@@ -60,7 +60,7 @@ def provenance(command: str) -> dict[str, Any]:
     """Where a measurement comes from: this command, and commit, versions and hardware."""
     return {
         "command": command,
-        "commit": _git("describe", "--always", "--dirty", "--exclude=*"),
+        "commit": _commit(),
         "python": platform.python_version(),
         **{package: version(package) for package in _PACKAGES},
         "hardware": hardware(),
@@ -73,6 +73,12 @@ def hardware() -> str:
         return f"{os.cpu_count()} {platform.machine()} cores"
     devices = jax.devices()
     return f"{len(devices)} {devices[0].device_kind}"
+
+
+def _commit() -> str:
+    """In short; "-dirty" after it, if anything but results differs from it."""
+    changed = _git("status", "--porcelain", "--", ".", f":!{RESULTS.relative_to(ROOT)}")
+    return _git("rev-parse", "--short", "HEAD") + "-dirty" * bool(changed)
 
 
 def _git(*arguments: str) -> str:
