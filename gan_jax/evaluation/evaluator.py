@@ -56,6 +56,7 @@ class Evaluator:
             subject,
             images=self.images,
             logits=extractor.logits,
+            maps=extractor.maps is not None,
             examples=min(samples, source.description.examples),
         )
         self.metrics = check(metrics, setting)

@@ -42,6 +42,8 @@ class Setting:
     """Whether examples are images, and not points."""
     logits: Logits
     """What the extractor's logits are of."""
+    maps: bool = False
+    """Whether the extractor has feature maps."""
     examples: int | None = None
     """How many there are to be scored, or real ones if these are fewer. None: it is not known."""
 

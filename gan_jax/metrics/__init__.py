@@ -23,7 +23,7 @@ from gan_jax.metrics.neighbors import (
     precision_recall,
 )
 from gan_jax.metrics.path_length import perceptual_path_length
-from gan_jax.metrics.perceptual import perceptual_distance
+from gan_jax.metrics.perceptual import perceptual_distance, perceptual_features
 from gan_jax.metrics.pixels import principal_components
 from gan_jax.metrics.sliced import sliced_wasserstein
 
@@ -47,6 +47,7 @@ __all__ = [
     "ms_ssim_diversity",
     "nearest",
     "perceptual_distance",
+    "perceptual_features",
     "perceptual_path_length",
     "precision_recall",
     "principal_components",

@@ -37,6 +37,16 @@ def perceptual_distance(
     return total
 
 
+def perceptual_features(features: tuple[FeatureMap, ...]) -> Float[Array, "n d"]:
+    """Several layers' features as one vector an image, such that the squared Euclidean distance of
+    two is their `perceptual_distance`."""
+    flat = []
+    for x in features:
+        n, height, width, _ = x.shape
+        flat.append(_normalized(x).reshape(n, -1) / jnp.sqrt(height * width))
+    return jnp.concatenate(flat, axis=1)
+
+
 def _normalized(x: FeatureMap) -> FeatureMap:
     x = x.astype(jnp.float32)
     return x / jnp.sqrt(jnp.sum(x * x, axis=-1, keepdims=True) + _EPSILON)

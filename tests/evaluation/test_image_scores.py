@@ -26,8 +26,8 @@ def plain(images):
     return mean, jnp.concatenate([255 - mean, mean], axis=1)
 
 
-def scores(subject, metrics, *, samples, logits="classes"):
-    plainly = Extractor("plain", plain, logits=logits)
+def scores(subject, metrics, *, samples, logits="classes", maps=None):
+    plainly = Extractor("plain", plain, logits=logits, maps=maps)
     evaluator = Evaluator(
         subject, SOURCE, metrics, extractor=plainly, samples=samples, split="test"
     )
@@ -37,6 +37,11 @@ def scores(subject, metrics, *, samples, logits="classes"):
 
 def floats(images):
     return np.float32(images) / 127.5 - 1
+
+
+def as_floats(images):
+    """Feature maps of images: the images."""
+    return (jnp.float32(images),)
 
 
 def subject(made, truth=None, **options):
@@ -110,6 +115,20 @@ def test_by_default_they_are_measured_where_the_truth_is_known():
     assert metric.check((), known)[:2] == ("psnr", "ssim")
     unknown = dataclasses.replace(known, subject=subject(REAL))
     assert {"psnr", "ssim", "target"}.isdisjoint(metric.check((), unknown))
+
+
+def test_perceptual_distance_is_on_the_extractor_s_maps():
+    """Of maps that are the images themselves, by hand: a gray pixel's vector of channels has one
+    direction whatever its brightness, and red and green ones are √2 apart."""
+    red, green = np.zeros((2, 6, 16, 16, 3), np.uint8)
+    red[..., 0], green[..., 1] = 200, 100
+    for made, truth, expected in ((red, green, 2.0), (red, red // 2, 0.0)):
+        (score,) = scores(subject(made, truth), ("perceptual",), samples=6, maps=as_floats)
+        assert score.name == "perceptual distance"
+        assert score.value == pytest.approx(expected, abs=1e-5)
+        assert not score.higher_is_better
+    with pytest.raises(InputError, match="perceptual needs the extractor efficientnet-lite0"):
+        scores(subject(REAL, REAL), ("perceptual",), samples=6)
 
 
 def test_target_is_the_share_that_is_taken_for_it():

@@ -209,6 +209,19 @@ def test_perceptual_distance_by_hand():
     np.testing.assert_array_equal(metrics.perceptual_distance(a, a), 0)
 
 
+def test_perceptual_features_are_as_far_apart():
+    rng = np.random.default_rng(0)
+    a, b = (
+        tuple(jnp.asarray(rng.normal(size=(3, *shape))) for shape in ((4, 5, 6), (2, 1, 3)))
+        for _ in range(2)
+    )
+    flat = metrics.perceptual_features(a) - metrics.perceptual_features(b)
+    assert flat.shape == (3, 4 * 5 * 6 + 2 * 1 * 3)
+    np.testing.assert_allclose(
+        jnp.sum(flat**2, axis=1), metrics.perceptual_distance(a, b), rtol=1e-5
+    )
+
+
 def test_perceptual_distance_of_zero_features_is_finite_with_its_gradient():
     # A vector of zeros stays one, so that its distance to a unit vector is 1. Near zero the norm is
     # √10⁻¹⁰ = 10⁻⁵, so the derivative of (0 − v)² is −2v · 10⁵.

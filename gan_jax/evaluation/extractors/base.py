@@ -7,7 +7,7 @@ printed with it.
 import dataclasses
 import hashlib
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,8 +55,7 @@ class Extractor:
 
     def __call__(self, examples: Num[np.ndarray | Array, "n ..."]) -> Outputs:
         """Features of any number of examples."""
-        # Weights in a Partial are arguments of the compiled function, not constants in it.
-        apply = self.apply if isinstance(self.apply, Partial) else Partial(self.apply)
+        apply = as_argument(self.apply)
         n = len(examples)
         batch_size = min(self.batch_size, n)
         parts = []
@@ -70,6 +69,12 @@ class Extractor:
         if logits[0] is None:
             return Outputs(whole, None)
         return Outputs(whole, np.concatenate([np.asarray(part) for part in logits])[:n])
+
+
+def as_argument(function: Callable[..., Any]) -> Partial:
+    """A function that compiled ones take: weights in a `Partial` are arguments of theirs then, not
+    constants in them."""
+    return function if isinstance(function, Partial) else Partial(function)
 
 
 @jax.jit

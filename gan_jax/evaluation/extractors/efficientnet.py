@@ -121,6 +121,7 @@ EFFICIENTNET = Kind(
     "a small network of ImageNet, of the extra [features]",
     _make,
     logits="other",
+    maps=True,
     needs=_needs,
     place=15,
 )

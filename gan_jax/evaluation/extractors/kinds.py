@@ -36,6 +36,8 @@ class Kind:
     make: Callable[[Request], Extractor]
     logits: Logits = "none"
     """What the logits of such an extractor are of."""
+    maps: bool = False
+    """Whether such an extractor has feature maps, for a perceptual distance."""
     needs: Callable[[Description], str] = lambda data: ""
     """What it needs and these data do not have, in words; empty if it is for them."""
     place: int = 1000

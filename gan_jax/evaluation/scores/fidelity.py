@@ -1,11 +1,16 @@
-"""How near images are to what they are to be, pixel by pixel."""
+"""How near images are to what they are to be, pixel by pixel and as a network sees them."""
 
 from collections.abc import Callable
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
+from jaxtyping import Array
 
+from gan_jax.evaluation.extractors.base import as_argument
 from gan_jax.evaluation.metric import Comparison, Measurement, Metric, Setting
-from gan_jax.metrics import psnr, ssim
+from gan_jax.metrics import perceptual_distance, psnr, ssim
 from gan_jax.metrics.ms_ssim import WINDOW
 
 
@@ -18,6 +23,10 @@ def _needs_window(setting: Setting) -> str:
     if truth is not None and min(truth.shape[1:3]) < WINDOW:
         return f"images of at least {WINDOW} pixels a side"
     return _needs(setting)
+
+
+def _needs_maps(setting: Setting) -> str:
+    return _needs(setting) if setting.maps else "the extractor efficientnet-lite0"
 
 
 _EQUAL = 100.0  # dB, of images that are equal, as 8 bits can be
@@ -62,4 +71,39 @@ SSIM = Metric(
     needs=_needs_window,
     default=lambda setting: not _needs_window(setting),
     place=3,
+)
+
+
+@jax.jit
+def _distance(maps: Partial, a: Array, b: Array) -> Array:
+    return perceptual_distance(maps(a), maps(b))
+
+
+def _perceptual(c: Comparison) -> Measurement:
+    assert c.subject.truth is not None
+    assert c.extractor.maps is not None
+    maps = as_argument(c.extractor.maps)
+    truth, size = c.subject.truth[: len(c.fake)], c.extractor.batch_size
+    each = [
+        _distance(maps, *(jnp.asarray(x[i : i + size]) for x in (c.fake, truth)))
+        for i in range(0, len(c.fake), size)
+    ]
+    mean = float(np.mean(np.concatenate(each)))
+    return Measurement({"perceptual distance": mean}, 0, len(c.fake))
+
+
+PERCEPTUAL = Metric(
+    "perceptual",
+    "distance to the true images on feature maps, of LPIPS's form, not calibrated",
+    ("perceptual distance",),
+    _perceptual,
+    meanings={
+        "perceptual distance": (
+            "How near outputs are to the true images as a network sees them, details included: 0 "
+            "is equal. It is no LPIPS, whose weights are fitted to people's judgements."
+        ),
+    },
+    needs=_needs_maps,
+    default=lambda setting: not _needs_maps(setting),
+    place=4,
 )

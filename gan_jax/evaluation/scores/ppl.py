@@ -5,7 +5,7 @@ import functools
 from jaxtyping import Array
 
 from gan_jax.evaluation.metric import Comparison, Measurement, Metric, Setting
-from gan_jax.metrics import perceptual_path_length
+from gan_jax.metrics import perceptual_features, perceptual_path_length
 
 PATHS = 1000
 
@@ -20,7 +20,10 @@ def _measure(c: Comparison) -> Measurement:
     n, images = min(PATHS, len(c.fake)), c.fake.ndim == 4
 
     def features(x: Array) -> Array:
-        return c.extractor.apply((x + 1) * 127.5 if images else x)[0]
+        x = (x + 1) * 127.5 if images else x
+        if c.extractor.maps is not None:
+            return perceptual_features(c.extractor.maps(x))
+        return c.extractor.apply(x)[0]
 
     length = perceptual_path_length(
         functools.partial(c.subject.generate, c.g),

@@ -23,6 +23,7 @@ from gan_jax.evaluation.directions import Directions
 from gan_jax.evaluation.evaluator import Evaluator
 from gan_jax.evaluation.extractors import classifier
 from gan_jax.evaluation.extractors.kinds import check as check_extractor
+from gan_jax.evaluation.extractors.kinds import find as find_extractor
 from gan_jax.evaluation.extractors.kinds import logits_of, make_extractor
 from gan_jax.evaluation.metric import Setting, check_evaluation
 from gan_jax.evaluation.real import MOST
@@ -294,7 +295,8 @@ class Restoration:
         subject = Subject(
             lambda g, n, labels: None, truth=np.zeros((0, *self.form.shape), np.uint8)
         )
-        return Setting(subject, images=True, logits=logits_of(extractor, data))
+        kind, logits = find_extractor(extractor), logits_of(extractor, data)
+        return Setting(subject, images=True, logits=logits, maps=kind.maps)
 
     def evaluator(
         self,
