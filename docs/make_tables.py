@@ -158,6 +158,46 @@ def little_data() -> str:
     return markdown(["data", "images", "augmentation", *_SCORES, "diagnosis"], lines)
 
 
+_FAULTS = {
+    "blur": "blur, σ in pixels",
+    "noise": "noise, σ of 255",
+    "JPEG": "JPEG, quality",
+    "tiles": "tiles a side, shuffled",
+    "classes gone": "classes left out",
+}
+
+
+@table("extractors")
+def extractors() -> str:
+    rows = list(read(EVIDENCE / "extractors.json").values())
+    levels: dict[str, list[str]] = {}
+    for what in rows[0]["scores"]:
+        fault, _, level = what.rpartition(" ")
+        levels.setdefault(fault, []).append(level)
+    lines = [
+        [
+            f"{called}: {', '.join(levels[fault])}",
+            *(
+                _growth(row["scores"], [f"{fault} {level}" for level in levels[fault]])
+                for row in rows
+            ),
+        ]
+        for fault, called in _FAULTS.items()
+    ]
+    untouched = [f"{row['scores']['nothing']['FID']:.3g}" for row in rows]
+    seconds = [f"{row['seconds for 1,000 images']:.2g}" for row in rows]
+    lines += [["FID of what was not touched", *untouched], ["seconds for 1,000 images", *seconds]]
+    return markdown(["", *(row["extractor"] for row in rows)], lines)
+
+
+def _growth(scores: dict[str, Any], which: list[str]) -> str:
+    """FID at every level over that of what was not touched; bold where each is above the last."""
+    ratios = [scores[what]["FID"] / scores["nothing"]["FID"] for what in which]
+    text = ", ".join(f"{ratio:.3g}" for ratio in ratios)
+    grows = all(a < b for a, b in zip([1.0, *ratios], ratios, strict=False))
+    return f"**{text}**" if grows else text
+
+
 @table("conditions")
 def conditions() -> str:
     """How well samples follow the numbers that a generator is told."""

@@ -3,10 +3,11 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 
 from evidence import __main__ as command
-from evidence import balance, diagnosis, provocations, record
+from evidence import balance, diagnosis, extractors, provocations, record
 
 RESULTS = sorted(path for path in record.RESULTS.glob("*.json") if path.stem in command.TABLES)
 
@@ -127,3 +128,32 @@ def test_a_provocation_is_trained_and_measured_check_by_check(monkeypatch):
     assert {"auc_held_out", "movement", "d/loss", "g/update_ratio"} <= checks[1].keys()
     assert "d/penalty" in checks[0]
     assert "d/penalty" not in checks[1]  # the blind one has none
+
+
+# ---- what extractors see ----
+
+
+def test_faults_leave_the_size_of_images_as_it_is():
+    images = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), np.uint8)
+    labels = np.arange(30) % 10
+    sets = dict(extractors.spoiled(images, labels))
+    assert list(sets)[0] == "nothing"
+    np.testing.assert_array_equal(sets.pop("nothing"), images)
+    for what, spoiled in sets.items():
+        assert spoiled.dtype == np.uint8, what
+        assert spoiled.shape[1:] == images.shape[1:]
+        gone = what.removeprefix("classes gone ")
+        assert len(spoiled) == (3 * (10 - int(gone)) if gone != what else 30)
+
+
+def test_tiles_change_places_and_nothing_else():
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    np.testing.assert_array_equal(extractors.shuffled(images, 1), images)
+    moved = extractors.shuffled(images, 4)
+    assert not np.array_equal(moved, images)
+    for one, other in zip(images, moved, strict=True):
+        tiles = [
+            {x[i : i + 8, j : j + 8].tobytes() for i in range(0, 32, 8) for j in range(0, 32, 8)}
+            for x in (one, other)
+        ]
+        assert tiles[0] == tiles[1]

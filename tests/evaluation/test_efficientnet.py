@@ -9,6 +9,7 @@ from skimage.filters import gaussian
 from sklearn.datasets import load_sample_image
 
 from gan_jax import metrics
+from gan_jax.data import Description
 from gan_jax.errors import InputError
 from gan_jax.evaluation.extractors import efficientnet
 from gan_jax.networks.efficientnet import EfficientNetLite0, _Depthwise
@@ -81,6 +82,20 @@ def test_images_of_all_sizes_and_channels():
     np.testing.assert_allclose(efficientnet.prepare(clear, 64), 1, atol=1e-6)
     with pytest.raises(InputError, match="takes images of 1, 3 or 4 channels, not 2"):
         efficientnet.prepare(np.zeros((1, 20, 30, 2), np.uint8), 64)
+
+
+@pytest.mark.parametrize(
+    ("shape", "side"),
+    [
+        ((32, 32, 3), 64),
+        ((64, 64, 3), 64),
+        ((48, 72, 3), 96),
+        ((128, 128, 3), 128),
+        ((256, 256, 3), 224),
+    ],
+)
+def test_its_side_is_by_the_size_of_the_data(shape, side):
+    assert efficientnet.side_for(Description(shape, None, 10, "")) == side
 
 
 def test_what_becomes_smaller_is_filtered_first():
