@@ -137,7 +137,7 @@ def test_faults_leave_the_size_of_images_as_it_is():
     images = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), np.uint8)
     labels = np.arange(30) % 10
     sets = dict(extractors.spoiled(images, labels))
-    assert list(sets)[0] == "nothing"
+    assert next(iter(sets)) == "nothing"
     np.testing.assert_array_equal(sets.pop("nothing"), images)
     for what, spoiled in sets.items():
         assert spoiled.dtype == np.uint8, what
