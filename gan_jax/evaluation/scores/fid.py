@@ -18,7 +18,7 @@ FID = Metric(
     meanings={
         "FID": (
             "How far samples as a whole are from real images, in looks and in variety at once: 0 "
-            "is as good as the data."
+            "is as good as the data, of very many samples; few are never near it."
         ),
     },
     default=lambda setting: setting.images,
