@@ -55,7 +55,7 @@ def reproduce_recipes(dataset: str, record: Record) -> str:
                 f"{row['images'] / 1e3:.0f}k",
                 f"{row['training seconds'] / 60:.0f} min",
                 *(f"{row['scores'][score]:.3g}" for score in ("FID", "KID", "precision", "recall")),
-                f"{row['by classifier']['scores']['FID']:.3g}",
+                f"{row['by classifier']['scores']['FID']:.3g}" if "by classifier" in row else "–",
                 row["state"],
                 *([PUBLISHED[name]] if dataset == "cifar10" else []),
             ]

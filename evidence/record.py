@@ -77,8 +77,10 @@ def hardware() -> str:
 
 def _commit() -> str:
     """In short; "-dirty" after it, if anything but results differs from it."""
-    changed = _git("status", "--porcelain", "--", ".", f":!{RESULTS.relative_to(ROOT)}")
-    return _git("rev-parse", "--short", "HEAD") + "-dirty" * bool(changed)
+    commit = _git("rev-parse", "--short", "HEAD")
+    tracked = ("--porcelain", "--untracked-files=no")
+    changed = _git("status", *tracked, "--", ".", f":!{RESULTS.relative_to(ROOT)}")
+    return commit + "-dirty" * bool(changed and commit != "unknown")
 
 
 def _git(*arguments: str) -> str:

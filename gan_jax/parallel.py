@@ -45,7 +45,8 @@ def check_named(states: PyTree, batch: PyTree, axis_name: str | None) -> None:
             raise ValueError(
                 "within pmap or shard_map the members' parts of a batch are parts of one only if "
                 "the axis is named: pass its name, as in pmap(lambda …: d_step(…, axis_name='i'), "
-                "axis_name='i'). Members that are to train apart belong under vmap"
+                "axis_name='i'). Members that are to train apart belong under vmap, or under "
+                "a shard_map that checks what varies"
             )
 
 

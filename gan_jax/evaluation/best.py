@@ -34,12 +34,16 @@ def improved(best: Best | None, iteration: int, score: Score) -> Best | None:
     return Best(iteration, score.name, score.conventions, score.value)
 
 
-def in_brief(scores: Sequence[Score], name: str | None) -> Scored:
-    """What a diagnosis wants to know of one evaluation, whose deciding score has this name."""
+def in_brief(scores: Sequence[Score], name: str | None) -> Scored | None:
+    """What a diagnosis wants to know of one evaluation, whose deciding score has this name; None,
+    if it has no such score: one that was interrupted, or of a time when others were asked for."""
+    if name is not None and name.lower() not in {score.name.lower() for score in scores}:
+        return None
     score = deciding(scores, name)
     covered = [s.value for s in scores if s.name in COVERED]
     value = -score.value if higher_is_better(score.name) else score.value
-    return Scored(score.name, value, max(covered, default=float("nan")))
+    name = f"{score.name}[{score.conventions}]"
+    return Scored(name, value, max(covered, default=float("nan")))
 
 
 COVERED = ("recall", "coverage")

@@ -50,7 +50,8 @@ class Scored(NamedTuple):
     """One evaluation of the generator by a metric, beside the checks."""
 
     name: str
-    """Of the score that decides which checkpoint is the best."""
+    """Of the score that decides which checkpoint is the best, with its conventions: values under
+    different names are not compared."""
     value: float
     """Of that score: the lower, the better; what is better the higher it is, with its sign changed.
     """
@@ -201,6 +202,12 @@ def _well(r: Recent) -> tuple[State, str]:
 def _early(r: Recent) -> str:
     if len(r) < WINDOW:
         return "It is too early to tell."
+    # Later, and where it gets no better, it is what the generator does.
+    begun = len(r) >= SETTLED and _stands(r)
+    return "" if begun else _barely(r)
+
+
+def _barely(r: Recent) -> str:
     covered = r.scored[-1].covered if r.scored else float("nan")
     if covered < BARELY:
         return f"Samples do {covered:.1%} of what real examples do, by the last scores."
@@ -210,8 +217,9 @@ def _early(r: Recent) -> str:
 def _standing(r: Recent) -> str:
     return (
         f"The discriminator is right about {r.now('auc'):.0%} of pairs, and samples are at "
-        f"distance {r.now('distance'):.2g} from real examples{', and nearing' * _nearing(r)}."
-    )
+        f"distance {r.now('distance'):.2g} from real examples{', and nearing' * _nearing(r)}. "
+        f"{_barely(r)}"
+    ).strip()
 
 
 def _diverged(r: Recent) -> str:
@@ -334,11 +342,14 @@ def _stands(r: Recent) -> str:
     """That the score stands still, or that there is none; empty where it does not."""
     if not r.scored:
         return "and there are no scores that could say more"
-    values = [evaluation.value for evaluation in r.scored]
-    best, last = min(values[:-STILL], default=float("inf")), min(values[-STILL:])
-    if not np.isfinite(best) or best - last > (1 - GAINED) * abs(best):
+    name = r.scored[-1].name
+    values = [s.value for s in r.scored if s.name == name and np.isfinite(s.value)]
+    if len(values) <= STILL:
         return ""
-    return f"and the last {STILL} scores ({r.scored[-1].name}) are hardly better than before"
+    best, last = min(values[:-STILL]), min(values[-STILL:])
+    if best - last > (1 - GAINED) * abs(best):
+        return ""
+    return f"and the last {STILL} scores ({name.partition('[')[0]}) are hardly better than before"
 
 
 def _nearing(r: Recent) -> bool:

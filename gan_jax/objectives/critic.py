@@ -74,7 +74,8 @@ class Discriminator:
                 raise ValueError(
                     "penalties need a discriminator without batch norm: with it, logit and "
                     "gradient at one example depend on the others (use norm='none' or 'spectral'). "
-                    f"This one's collection {name!r} is about the batch that it is shown"
+                    f"This one's collection {name!r} is about the batch that it is shown; if "
+                    "its logits do not read that, keep it out of the network"
                 )
 
     def _depends(self, collection: str, x: Array) -> bool:

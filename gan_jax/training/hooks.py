@@ -126,7 +126,7 @@ class CheckHook(Hook):
         # What was measured decides about the next call.
         self.rests = self._balance
         self._monitor, self._log = monitor, log
-        self._averages, self._state = Averages(first), "early"
+        self._averages = Averages(first)
         self.pace = pace(monitor.history, monitor.parts) if self._balance else Pace()
         self.reached = 0
         """The iteration of the last check."""
@@ -138,11 +138,12 @@ class CheckHook(Hook):
         self._averages.add(tally)
 
     def finish(self, iteration: int, started: Any) -> None:
+        before = self._monitor.state
         found = self._monitor.check(iteration, started, self._averages.values())
         self._averages = Averages(iteration)
-        if self._log and found.state != self._state:
+        if self._log and found.state != before:
             self._log.say(f"iteration {iteration:,}: {found}")
-        self._state, self.reached, failing = found.state, iteration, found.failing
+        self.reached, failing = iteration, found.failing
         if self.decides:
             failing = _as_the_first_process(failing)
         if self._balance:

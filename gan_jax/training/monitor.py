@@ -22,7 +22,7 @@ class Monitor:
         checks: Checks,
         *,
         history: Sequence[Mapping[str, Any]] = (),
-        scored: Sequence[tuple[int, Scored]] = (),
+        scored: Sequence[tuple[int, Scored | None]] = (),
         lines: Lines | None = None,
     ):
         self._checks = checks
@@ -30,10 +30,12 @@ class Monitor:
         """The signals of every check so far."""
         self._scored = list(scored)
         self.parts = checks.parts
+        self.state = history[-1]["state"] if history else "early"
+        """That of the last check."""
         self._shares = history[-1]["shares"] if history else None
         self._lines = lines
 
-    def hear(self, iteration: int, scored: Scored) -> None:
+    def hear(self, iteration: int, scored: Scored | None) -> None:
         """Of an evaluation."""
         self._scored.append((iteration, scored))
 
@@ -48,8 +50,9 @@ class Monitor:
         values |= averages
         self.history.append({"iteration": iteration, **values})
         # What is scored at this very iteration may be known before or after.
-        scored = [evaluation for at, evaluation in self._scored if at < iteration]
+        scored = [found for at, found in self._scored if at < iteration and found is not None]
         diagnosis = diagnose_each(self.history, self._checks.parts, scored)
+        self.state = diagnosis.state
         if self._lines:
             self._lines.write(iteration, signals=values, shares=self._shares, **diagnosis._asdict())
         return diagnosis

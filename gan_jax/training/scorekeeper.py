@@ -29,7 +29,7 @@ class Scorekeeper:
         best: Best | None = None,
         by: str | None = None,
         scored: int | None = None,
-        tell: Callable[[int, Scored], None] = lambda iteration, scored: None,
+        tell: Callable[[int, Scored | None], None] = lambda iteration, scored: None,
     ):
         self._make_evaluator = make_evaluator
         self._lines, self._log, self._best, self._by = lines, log, best, by

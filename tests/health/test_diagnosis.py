@@ -108,6 +108,23 @@ def test_it_is_early_where_samples_do_little_of_what_real_examples_do(covered, e
     assert ("Samples do 1.0% of what real examples do" in found.evidence) == (expected == "early")
 
 
+def test_scores_of_other_conventions_are_not_compared():
+    """As where a run goes on by another extractor, whose numbers are larger."""
+    still = history(n=60, distance=lambda i: 0.05 + 0.5**i)
+    before = [Scored("FID[pixels]", value) for value in (3.0, 2.0, 2.0, 2.0, 2.0)]
+    falling = [Scored("FID[efficientnet]", value) for value in (520.0, 400.0, 300.0, 250.0)]
+    assert diagnose(still, before).state == "converged"
+    assert diagnose(still, before + falling).state == "healthy"
+
+
+def test_late_in_a_run_little_coverage_is_no_sign_of_a_beginning():
+    scores = [Scored("FID", 80.0, 0.01)] * 5
+    assert diagnose(history(n=10), scores).state == "early"
+    found = diagnose(history(n=60), scores)
+    assert found.state == "healthy"
+    assert found.evidence.endswith("Samples do 1.0% of what real examples do, by the last scores.")
+
+
 def test_scores_make_no_failure_and_mend_none():
     """Where training depends on failures, processes that do not score have to find the same."""
     for signals in ({"recognition": 0.8}, {"missing": 0.5, "distance": 0.4}):

@@ -108,6 +108,21 @@ def test_checks_know_the_scores_before_them_in_a_resumed_run_too(tmp_path, diagn
     assert seen == whole
 
 
+def test_a_run_goes_on_with_other_scores(tmp_path):
+    """Evaluations of before have no score of that name, nor has one that was interrupted."""
+    config = changed(evaluation=Evaluation(every=4), check_every=4)
+    gan_jax.train(dataclasses.replace(config, iterations=8), out=tmp_path)
+    other = Evaluation(every=4, metrics=("swd", "modes"), best="modes")
+    gan_jax.train(dataclasses.replace(config, evaluation=other), out=tmp_path)
+    path = tmp_path / "evaluations.jsonl"
+    whole = path.read_text().splitlines(keepends=True)
+    assert {name for line in whole for name in json.loads(line)["scores"]} >= {"SWD", "modes"}
+    cut = [line for line in whole if "modes" not in json.loads(line)["scores"]]
+    path.write_text("".join(cut))
+    longer = dataclasses.replace(config, evaluation=other, iterations=16)
+    assert gan_jax.train(longer, out=tmp_path).d.step == 16
+
+
 def test_checks_change_nothing_that_is_trained(tmp_path):
     with_checks = gan_jax.train(CONFIG, out=tmp_path / "a")
     without = gan_jax.train(changed(check_every=100), out=tmp_path / "b")

@@ -44,7 +44,8 @@ def evaluate(
         run: Directory of the run.
         checkpoint: Its iteration, or latest, or best.
         n: How many samples, or at most, how many translations.
-        weights: A file of Inception's weights, instead of a download.
+        weights: A file of the extractor's weights, Inception's by default, instead of those
+            published.
         split: The part of the data to compare with, and to translate if that is what it does: test,
             say. By default what the run trained on.
         data_dir: Where TFDS datasets are prepared.

@@ -26,7 +26,7 @@ def _needs_window(setting: Setting) -> str:
 
 
 def _needs_maps(setting: Setting) -> str:
-    return _needs(setting) if setting.maps else "the extractor efficientnet-lite0"
+    return _needs(setting) or ("" if setting.maps else "the extractor efficientnet-lite0")
 
 
 _EQUAL = 100.0  # dB, of images that are equal, as 8 bits can be
@@ -83,12 +83,13 @@ def _perceptual(c: Comparison) -> Measurement:
     assert c.subject.truth is not None
     assert c.extractor.maps is not None
     maps = as_argument(c.extractor.maps)
-    truth, size = c.subject.truth[: len(c.fake)], c.extractor.batch_size
-    each = [
-        _distance(maps, *(jnp.asarray(x[i : i + size]) for x in (c.fake, truth)))
-        for i in range(0, len(c.fake), size)
-    ]
-    mean = float(np.mean(np.concatenate(each)))
+    n, size = len(c.fake), min(c.extractor.batch_size, len(c.fake))
+    each = []
+    for start in range(0, n, size):
+        chosen = np.arange(start, start + size) % n  # one shape, one compilation
+        pair = (jnp.asarray(x[chosen]) for x in (c.fake, c.subject.truth))
+        each.append(_distance(maps, *pair))
+    mean = float(np.mean(np.concatenate(each)[:n]))
     return Measurement({"perceptual distance": mean}, 0, len(c.fake))
 
 
