@@ -95,6 +95,7 @@ def measure(extractor: Extractor, real: Images, test: Images, labels: np.ndarray
     return {
         "extractor": extractor.name,
         "features": reference.shape[1],
+        "seeds": [0],
         "seconds for 1,000 images": round(1000 * seconds / total, 2),
         "scores": scores,
     }
@@ -102,13 +103,13 @@ def measure(extractor: Extractor, real: Images, test: Images, labels: np.ndarray
 
 def reproduce(record: Record) -> str:
     """Every extractor's distances."""
-    data = Data(source="tfds:cifar10")
-    source, held_out = load(data), load(Data(source="tfds:cifar10", split="test"))
-    real, _ = read_some(source, REAL)
-    test, labels = read_some(held_out, MOST)
-    assert labels is not None
 
     def row(name: str) -> dict:
+        data = Data(source="tfds:cifar10")
+        source, held_out = load(data), load(Data(source="tfds:cifar10", split="test"))
+        real, _ = read_some(source, REAL)
+        test, labels = read_some(held_out, MOST)
+        assert labels is not None
         extractor = make_extractor(name, source, dataset=data.source)
         return measure(extractor, real, test, labels)
 

@@ -58,6 +58,25 @@ def test_networks_never_see_the_averages():
     assert seen == [({"params", "batch_stats"}, {"batch_stats"})]
 
 
+def test_nothing_that_is_trained_depends_on_the_averages():
+    objective = make_objective()
+    d, g = dcgans(objective)
+    other = g.replace(collections=g.collections | {AVERAGED: jax.tree.map(
+        lambda x: x + 1, g.collections[AVERAGED])})  # fmt: skip
+    arguments = images(8), jax.random.key(0)
+    for step, first, second, third in (
+        (gan_jax.d_step, (d, g), (d, other), d),
+        (gan_jax.g_step, (g, d), (other, d), g),
+    ):
+        one, same = (
+            step(*states, *arguments, objective=objective)[0] for states in (first, second)
+        )
+        assert one.step == third.step + 1
+        for part in ("params", "opt_state"):
+            jax.tree.map(np.testing.assert_array_equal, getattr(one, part), getattr(same, part))
+        assert_close(one.collections.get("batch_stats"), same.collections.get("batch_stats"))
+
+
 def test_averaged_statistics_are_those_of_the_averaged_network():
     """Measured anew with the averaged parameters, the variances are those that samples are made
     with, to 2 %; those of the parameters under training are not."""

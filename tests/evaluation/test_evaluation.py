@@ -113,7 +113,8 @@ def test_every_metric_of_a_conditional_model(generator, digits, trained, monkeyp
     monkeypatch.setattr(classifier, "fit", lambda *_: trained[0])
     metrics = ("fid", "kid", "is", "precision_recall", "density_coverage", "swd", "ms_ssim",
                "ppl", "cas", "modes")  # fmt: skip
-    assert {*metric.metrics()} - {*metrics} == {"psnr", "ssim", "target"}  # of images of images
+    # Of images of images.
+    assert {*metric.metrics()} - {*metrics} == {"psnr", "ssim", "perceptual", "target"}
     extractor = trained[0].extractor("digits-cnn")
     scores = evaluate(generator, digits, metrics, extractor=extractor)
     assert [*scores] == [n for n in metric.score_names(metrics) if n != "high quality"]
@@ -162,7 +163,7 @@ def test_reference_features_are_computed_once(generator, digits, empty_cache):
 @pytest.mark.parametrize(
     ("config", "name", "needs"),
     [
-        (DIGITS, "is", "classifier or inception"),
+        (DIGITS, "is", "classifier, efficientnet-lite0 or inception"),
         (DIGITS, "modes", "ring or grid"),
         (RING, "ms_ssim", "images"),
         (RING, "cas", "told classes"),
@@ -270,7 +271,9 @@ def test_an_extractor_is_added_in_one_file(digits, tmp_path, monkeypatch):
     )
     package = importlib.import_module("gan_jax.evaluation.extractors")
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
-    assert [*kinds.kinds()] == ["pixels", "classifier", "inception", "corner"]
+    assert [*kinds.kinds()] == [
+        "pixels", "efficientnet-lite0", "classifier", "inception", "corner"
+    ]  # fmt: skip
     extractor = make_extractor("corner", digits, dataset="digits")
     assert np.array_equal(extractor(digits.real).features, digits.real[:, 0, 0])
     with pytest.raises(InputError, match="there is no extractor 'eye': one of pixels"):

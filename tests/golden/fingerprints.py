@@ -19,8 +19,6 @@ from typing import Any
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax")
 PARTS = ("params", "collections", "opt_state", "ema_params")
-LATER = {"collections": ("averaged",)}
-"""By part, entries that the recorded code did not have."""
 _UNNAMED = ("opt_state",)
 """Parts whose leaves count without their names: how an optimiser nests its state may change as long
 as the numbers and their order stay."""
@@ -30,12 +28,7 @@ _EXTENSIONS = {"avx512f": "avx512", "avx2": "avx2", "avx": "avx", "sve": "sve", 
 
 def fingerprint(state: Any) -> dict[str, str | None]:
     """The digest of each part of a train state; None for a part that it does not have."""
-    return {part: _digest(_recorded(state, part), part not in _UNNAMED) for part in PARTS}
-
-
-def _recorded(state: Any, part: str) -> Any:
-    tree, later = getattr(state, part, None), LATER.get(part, ())
-    return {name: entry for name, entry in tree.items() if name not in later} if later else tree
+    return {part: _digest(getattr(state, part, None), part not in _UNNAMED) for part in PARTS}
 
 
 def fingerprints(d: Any, g: Any) -> dict[str, dict[str, str | None]]:
