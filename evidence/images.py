@@ -81,10 +81,10 @@ def run(
     config = dataclasses.replace(config, name=key)
     result = train(config, out=directory)
     run = Run.open(directory)
-    first, *others = (
-        score(evaluator(run, metrics, samples, extractor), result.g) for extractor in extractors
-    )
-    beside = {f"by {name}": found for name, found in zip(extractors[1:], others, strict=True)}
+    first, *others = extractors
+    scores = score(evaluator(run, metrics, samples, first), result.g)
+    for name in others:
+        scores[f"by {name}"] = score(evaluator(run, metrics, samples, name), result.g)
     shown, columns = (100, 10) if config.objective.conditional else (64, 8)
     images = run.sample(shown, seed=1)
     if config.objective.conditional:  # a class a row
@@ -98,8 +98,7 @@ def run(
         "seeds": [config.seed],
         "training seconds": round(seconds(run), 1),
         "state": checks[-1]["state"] if checks else "",
-        **first,
-        **beside,
+        **scores,
     }
 
 

@@ -11,6 +11,7 @@ import io
 import pickle
 import zipfile
 from collections import OrderedDict
+from pathlib import Path
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -76,6 +77,30 @@ def read(data: bytes) -> dict[str, np.ndarray]:
             length = int.from_bytes(file.read(8), "little")
             storages[key] = file.read(length * np.dtype(dtypes[key]).itemsize)
     return {name: _view(tensor, storages[tensor.storage.key]) for name, tensor in tensors.items()}
+
+
+def contents(path: str | Path) -> bytes:
+    """Of a file of weights.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return Path(path).expanduser().read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read weights from {path}: {error.strerror}") from error
+
+
+def tensors(data: bytes, source: str) -> dict[str, np.ndarray]:
+    """As `read`, of a file that may be anything; `source` is what an error calls it.
+
+    Raises:
+        InputError: it is no file of PyTorch's weights.
+    """
+    try:
+        return read(data)
+    except Exception as error:  # a pickle can fail in any way
+        raise InputError(f"{source} is not a file of PyTorch weights: {error}") from error
 
 
 def _view(tensor: _Tensor, storage: bytes) -> np.ndarray:

@@ -46,18 +46,11 @@ def load(side: int = SIDE, path: str | Path | None = None) -> Extractor:
         InputError: the package is not installed, or the file cannot be read or is of another
             network.
     """
-    file = _in_package() if path is None else Path(path).expanduser()
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read weights from {file}: {error.strerror}") from error
-    try:
-        weights = torch_weights.read(data)
-    except Exception as error:  # a pickle can fail in any way
-        raise InputError(f"{file} is not a file of PyTorch weights: {error}") from error
-    network = EfficientNetLite0()
+    file = path or _in_package()
+    data, source = torch_weights.contents(file), str(file)
+    weights = torch_weights.tensors(data, source)
     variables = torch_weights.fitted(
-        weights, network, SIDE, source=str(file), network="EfficientNet-Lite0"
+        weights, EfficientNetLite0(), SIDE, source=source, network="EfficientNet-Lite0"
     )
     variables = jax.tree.map(jnp.asarray, variables)
     return Extractor(

@@ -89,10 +89,7 @@ def _variables(path: str | Path | None) -> dict:
         source = str(path)
         named = re.search(r"-([0-9a-f]{8,64})\.\w+$", source)
         expected = named[1] if named else ""
-        try:
-            data = Path(path).expanduser().read_bytes()
-        except OSError as error:
-            raise InputError(f"cannot read weights from {source}: {error.strerror}") from error
+        data = torch_weights.contents(path)
     digest = hashlib.sha256(data).hexdigest()
     if not digest.startswith(expected):
         raise InputError(
@@ -101,10 +98,7 @@ def _variables(path: str | Path | None) -> dict:
         )
     if stored := _stored(digest):
         return stored
-    try:
-        weights = torch_weights.read(data)
-    except Exception as error:  # a pickle can fail in any way
-        raise InputError(f"{source} is not a file of PyTorch weights: {error}") from error
+    weights = torch_weights.tensors(data, source)
     variables = torch_weights.fitted(
         weights, InceptionV3(), SIDE, source=source, network="FID's Inception"
     )
